@@ -1,0 +1,36 @@
+#pragma once
+
+#include "core/address.hpp"
+
+#include <string>
+#include <vector>
+
+namespace mailroot {
+
+/// What a message's octets may hold, from `BODY=` (RFC 6152, RFC 3030).
+enum class Body { seven_bit, eight_bit_mime, binary_mime };
+
+/// One RCPT of an envelope.
+struct Recipient {
+    Address address;
+    std::string
+        notify;  ///< `NOTIFY=` as given, such as `SUCCESS,FAILURE`; empty: not given (RFC 3461 4.1)
+    std::string
+        orcpt;  ///< `ORCPT=` as given, such as `rfc822;a@b`; empty: not given (RFC 3461 4.2)
+    bool settled = false;  ///< delivered, failed or handed on already: `x-received:` on disk
+};
+
+/// Who sent a message and who is to have it, apart from what its header says (RFC 5321 2.3.1).
+struct Envelope {
+    Address reverse_path;  ///< null for reports
+    Body body = Body::seven_bit;
+    std::string ret;    ///< `RET=` as given, `FULL` or `HDRS`; empty: not given
+    std::string envid;  ///< `ENVID=` as given, xtext; empty: not given
+    std::vector<Recipient> recipients;
+};
+
+/// Whether a failure of this recipient is to be reported to the sender (RFC 3461 4.1: not with
+/// NOTIFY=NEVER, nor with a NOTIFY that does not list FAILURE).
+[[nodiscard]] bool wants_failure_report(const Recipient& recipient);
+
+}  // namespace mailroot

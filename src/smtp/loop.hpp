@@ -1,0 +1,62 @@
+#pragma once
+
+#include "core/reactor.hpp"
+
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/thread_pool.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace mailroot::smtp {
+
+/// A coroutine on the event loop. One thread runs them all; nothing here needs a lock.
+template <class T = void>
+using Task = asio::awaitable<T>;
+
+/// The event loop (Asio's) as the other folders know it. `context` must outlive it.
+std::unique_ptr<Reactor> make_reactor(asio::io_context& context);
+
+/// Waits for a function that reports through a callback:
+/// `auto answer = co_await from_callback<MxAnswer>([&](auto then) { resolver.mx(name,
+/// std::move(then)); });` `start` is given a copyable `void(T)` that must be called once, from the
+/// loop's thread.
+template <class T, class Start>
+Task<T> from_callback(Start start) {
+    auto initiate = [&start](auto handler) {
+        // std::function wants copies, and Asio's handlers only move.
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        start([shared](T value) { std::move (*shared)(std::move(value)); });
+    };
+    co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(T)>(
+        initiate, asio::use_awaitable);
+}
+
+/// Runs blocking work (the disk) on `pool` and comes back to the loop with what it returned. `work`
+/// is kept alive until it is done, whatever becomes of the waiting coroutine.
+template <class Work>
+Task<std::invoke_result_t<Work&>> in_background(asio::thread_pool& pool, Work work) {
+    using T = std::invoke_result_t<Work&>;
+    auto loop = co_await asio::this_coro::executor;
+    auto initiate = [&pool, &work, loop](auto handler) {
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        asio::post(pool, [shared, loop, work = std::move(work)]() mutable {
+            auto value = std::make_shared<T>(work());
+            asio::post(loop, [shared, value] { std::move (*shared)(std::move(*value)); });
+        });
+    };
+    co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(T)>(
+        initiate, asio::use_awaitable);
+}
+
+/// Waits for `delay` by the monotonic clock.
+Task<void> pause(std::chrono::milliseconds delay);
+
+}  // namespace mailroot::smtp

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "core/result.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mailroot::config {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+/// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md
+/// section 5). Keys are the member names in camelCase: `delivery.connectionsPerDomain`.
+struct Settings {
+    std::string hostname;  ///< in greetings, Received and Message-ID; empty in the file: the
+                           ///< machine's full name
+    std::vector<std::string> listen{"0.0.0.0:25", "[::]:25"};  ///< where SMTP is served
+
+    struct Domains {
+        std::string default_domain;  ///< `domains.default`; empty in the file: the hostname
+        std::vector<std::string>
+            aliases;  ///< further local domains, `example.com` or `*.example.com`
+    } domains;
+
+    struct Limits {
+        std::uint64_t message_size = 32u << 20;      ///< MaxMessageSize; 0: no limit
+        std::uint64_t recipients = 100;              ///< MaxRecipients of a message taken over SMTP
+        std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; 0: no limit
+        std::uint64_t connections = 1000;            ///< MaxConnections at once
+        milliseconds idle = 10min;                   ///< ConnectionTimeout
+    } limits;
+
+    struct Delivery {
+        std::vector<milliseconds> retry{15min, 30min, 60min,
+                                        240min};  ///< SmtpRemoteProgressiveRetry; the last repeats
+        milliseconds expire = 48h;  ///< SmtpRemoteNDRExpireMinutes, judged after a failed attempt
+        std::uint64_t hops = 15;    ///< HopCount: Received fields at most
+        std::uint64_t connections = 1000;            ///< MaxOutConnections
+        std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
+        std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
+        std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
+    } delivery;
+
+    struct Dns {
+        std::vector<std::string> servers;  ///< `IP` or `IP:port`; empty: the system's resolvers
+        milliseconds timeout = 5s;         ///< of the first try at one server
+    } dns;
+
+    struct Pickup {
+        std::string dots = "auto";  ///< `auto`, `unstuff` (IIS), `raw`: see mailroot.json(5)
+        bool keep_bcc = false;      ///< leave Bcc fields in, as IIS did
+        milliseconds rescan = 30s;  ///< a look at the whole folder, beside inotify's events
+        milliseconds settle = 2s;   ///< unchanged that long, a file is taken to be whole
+    } pickup;
+};
+
+/// The settings in force: defaults, then the file's, then each `key.path=VALUE` of `overrides`
+/// (`--set`; VALUE is JSON, or else plain text), then what is empty completed from the machine's
+/// name. `file` need not exist where `optional`. Kind::config names the file, the key and, for an
+/// unknown key, the nearest known one; for bad JSON the line.
+Result<Settings> load(const std::filesystem::path& file, bool optional,
+                      const std::vector<std::string>& overrides);
+
+/// All settings as the JSON that load() reads, indented, keys in the manual's order.
+[[nodiscard]] std::string to_json(const Settings& settings);
+
+/// One key as the manual and the completions name it.
+struct Key {
+    std::string_view path;     ///< `delivery.port`
+    std::string_view meaning;  ///< one line
+};
+
+/// Every key there is, in the manual's order.
+[[nodiscard]] std::vector<Key> keys();
+
+}  // namespace mailroot::config

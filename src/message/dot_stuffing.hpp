@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace mailroot::message {
+
+/// Turns the octets behind DATA into the message (RFC 5321 4.5.2). CRLF.CRLF ends it and nothing
+/// else does; bare CR and LF become CRLF in the message and never count as a line end of the
+/// protocol, so that no second message can be smuggled past us or on to the next host.
+class DataDecoder {
+ public:
+    /// Appends the message octets of `wire` to `out` and returns how many octets of `wire` were
+    /// taken: all of them until done(), then those up to the end of the final CRLF.
+    std::size_t feed(std::string_view wire, std::string& out);
+    [[nodiscard]] bool done() const { return state_ == State::done; }
+
+ private:
+    enum class State { line_start, in_line, after_cr, dot, dot_cr, done };
+    State state_ = State::line_start;
+};
+
+/// Turns a canonical message (CRLF line ends) into the octets behind DATA, the final dot included.
+class DotStuffer {
+ public:
+    void feed(std::string_view message, std::string& wire);
+    /// Appends CRLF, where the message did not end with one, and the final dot.
+    void finish(std::string& wire);
+
+ private:
+    enum class State { line_start, in_line, after_cr };
+    State state_ = State::line_start;
+};
+
+}  // namespace mailroot::message

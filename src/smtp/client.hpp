@@ -1,0 +1,84 @@
+#pragma once
+
+#include "core/envelope.hpp"
+#include "core/result.hpp"
+#include "core/verdict.hpp"
+#include "smtp/loop.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mailroot::smtp {
+
+/// The octets of a message on their way out, canonical and without dot-stuffing.
+class MessageSource {
+ public:
+    virtual ~MessageSource() = default;
+
+    /// Octets in all; exactly as many come out of next(), or it fails.
+    [[nodiscard]] virtual std::uint64_t size() const = 0;
+
+    /// The next portion; empty at the end. Fails where the file cannot be read or was changed under
+    /// us: then the final dot is never sent and the connection is dropped.
+    virtual Task<Result<std::string>> next() = 0;
+};
+
+/// How long each phase may take (RFC 5321 4.5.3.2).
+struct ClientTimeouts {
+    std::chrono::seconds connect{30};    ///< TCP; Postfix's smtp_connect_timeout
+    std::chrono::seconds greeting{300};  ///< banner and EHLO
+    std::chrono::seconds command{300};   ///< MAIL, RCPT, RSET
+    std::chrono::seconds data_start{120};
+    std::chrono::seconds data_block{180};
+    std::chrono::seconds data_end{600};
+    std::chrono::seconds quit{5};  ///< nothing hangs on its reply
+};
+
+/// Where to connect.
+struct Endpoint {
+    std::string name;     ///< of the host, for verdicts and logs
+    std::string address;  ///< `192.0.2.1` or `2001:db8::1`
+    std::uint16_t port = 25;
+};
+
+/// An open, greeted connection. One transaction at a time.
+class ClientConnection {
+ public:
+    virtual ~ClientConnection() = default;
+
+    /// Sends `message` to the recipients of `envelope` and gives one verdict for each, in their
+    /// order. Whatever happens on the wire ends as verdicts.
+    virtual Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) = 0;
+
+    /// Whether another send() may follow: the replies are in step and the server has not said 421.
+    [[nodiscard]] virtual bool usable() const = 0;
+
+    /// Says QUIT and hangs up. Destroying a connection hangs up without a word.
+    virtual Task<void> quit() = 0;
+};
+
+/// A connection, or why there is none.
+struct ConnectOutcome {
+    std::unique_ptr<ClientConnection> connection;  ///< null where it failed
+    Verdict failure;  ///< then: deferred for what may pass (refused, timeout, 4xx greeting), failed
+                      ///< for a 5xx greeting
+};
+
+/// Opens connections to other hosts.
+class Connector {
+ public:
+    virtual ~Connector() = default;
+    virtual Task<ConnectOutcome> connect(Endpoint endpoint) = 0;
+};
+
+/// Connections over libcurl, which connects, reads the greeting and says EHLO as `hostname`;
+/// `reactor` must outlive the Connector, and that its connections. Kind::unavailable where libcurl
+/// cannot be set up.
+Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
+                                                       ClientTimeouts timeouts);
+
+}  // namespace mailroot::smtp

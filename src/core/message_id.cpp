@@ -21,26 +21,27 @@ std::uint64_t to_filetime(TimePoint time) {
 
 }  // namespace
 
-MessageId::MessageId(std::uint64_t filetime, std::uint32_t process) {
-    char digits[k_length + 1];
-    std::snprintf(digits, sizeof digits, "%016llx%08x", static_cast<unsigned long long>(filetime),
-                  process);
-    text_ = digits;
-}
-
 std::optional<MessageId> MessageId::parse(std::string_view text) {
     const bool hex = std::ranges::all_of(
         text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
     if (text.size() != k_length || !hex) return std::nullopt;
-    return MessageId(std::string(text));
+    MessageId id(0, 0);
+    std::from_chars(text.data(), text.data() + 16, id.filetime_, 16);
+    std::from_chars(text.data() + 16, text.data() + k_length, id.process_, 16);
+    return id;
+}
+
+std::string MessageId::text() const {
+    char digits[k_length + 1];
+    std::snprintf(digits, sizeof digits, "%016llx%08x", static_cast<unsigned long long>(filetime_),
+                  process_);
+    return digits;
 }
 
 TimePoint MessageId::arrival() const {
-    std::uint64_t filetime = 0;
-    std::from_chars(text_.data(), text_.data() + 16, filetime, 16);
     // An id made by hand may lie centuries ahead; the clock's range ends in 2262.
     constexpr std::uint64_t k_latest = 0x0280'0000'0000'0000;
-    const FiletimeTicks ticks{static_cast<std::int64_t>(std::min(filetime, k_latest))};
+    const FiletimeTicks ticks{static_cast<std::int64_t>(std::min(filetime_, k_latest))};
     return TimePoint{std::chrono::duration_cast<TimePoint::duration>(ticks - k_filetime_epoch)};
 }
 

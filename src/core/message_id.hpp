@@ -21,17 +21,18 @@ class MessageId {
     /// Nothing where the text is not 24 lowercase hex digits.
     static std::optional<MessageId> parse(std::string_view text);
 
-    MessageId(std::uint64_t filetime, std::uint32_t process);
+    MessageId(std::uint64_t filetime, std::uint32_t process)
+        : filetime_(filetime), process_(process) {}
 
-    [[nodiscard]] const std::string& text() const { return text_; }
+    [[nodiscard]] std::string text() const;
     [[nodiscard]] TimePoint arrival()
         const;  ///< when the message was accepted or taken from Pickup
 
     friend auto operator<=>(const MessageId&, const MessageId&) = default;
 
  private:
-    explicit MessageId(std::string text) : text_(std::move(text)) {}
-    std::string text_;
+    std::uint64_t filetime_;
+    std::uint32_t process_;
 };
 
 /// Draws ids, strictly increasing in this process even when the clock stands still or is set back.

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "os/fd.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace mailroot::os {
+
+/// An open directory; the names of its files are relative to it, whatever becomes of its path.
+struct Folder {
+    Fd fd;
+    std::filesystem::path path;  ///< as it was opened, for messages
+
+    /// `Queue/0001.eml`: how a file of this folder is named in messages.
+    [[nodiscard]] std::string place(std::string_view name) const;
+};
+
+/// What the system knows of a file.
+struct FileInfo {
+    enum class Kind { regular, folder, other };
+    Kind kind = Kind::other;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::uint64_t size = 0;
+    std::uint64_t links = 0;
+    std::uint32_t owner = 0;
+    TimePoint modified;
+    TimePoint changed;  ///< of the inode: rename, permissions, every write
+
+    /// The same file, not just an equal one.
+    [[nodiscard]] bool same_file(const FileInfo& other) const {
+        return device == other.device && inode == other.inode;
+    }
+    /// Nobody wrote to it in between.
+    [[nodiscard]] bool unchanged_since(const FileInfo& earlier) const {
+        return same_file(earlier) && size == earlier.size && modified == earlier.modified;
+    }
+};
+
+/// Whether somebody has a file open for writing.
+enum class Writers { none, some, unknown };
+
+/// The one door to the disk. Abstract so that tests can let the Nth operation fail. All calls
+/// block; names are single components, never paths, and links are not followed. Errors name the
+/// file and the step. May be used from several threads.
+class Files {
+ public:
+    enum class Access { read, write };
+
+    virtual ~Files() = default;
+
+    virtual Result<Folder> open_folder(const std::filesystem::path& path) = 0;
+
+    /// Creates `path` with exactly `mode`; Kind::exists where something stands there.
+    virtual Result<void> create_folder(const std::filesystem::path& path, unsigned mode) = 0;
+
+    /// Opens a file that exists, without waiting for a FIFO's other end; `write` is for reading
+    /// too.
+    virtual Result<Fd> open(const Folder& folder, std::string_view name, Access access) = 0;
+
+    /// Makes a new file (0600) for reading and writing; Kind::exists where the name is taken.
+    virtual Result<Fd> create(const Folder& folder, std::string_view name) = 0;
+
+    virtual Result<FileInfo> info(const Folder& folder, std::string_view name) = 0;
+    virtual Result<FileInfo> info(const Fd& fd) = 0;
+
+    /// Octets read at `offset`: fewer than asked for only at the end of the file.
+    virtual Result<std::size_t> read(const Fd& fd, std::uint64_t offset, std::span<char> into) = 0;
+
+    /// Writes all of `octets` at the end.
+    virtual Result<void> append(const Fd& fd, std::string_view octets) = 0;
+
+    /// Writes all of `octets` over what stands at `offset`.
+    virtual Result<void> overwrite(const Fd& fd, std::uint64_t offset, std::string_view octets) = 0;
+
+    virtual Result<void> sync(const Fd& fd) = 0;
+    virtual Result<void> sync_data(const Fd& fd) = 0;
+    virtual Result<void> sync(const Folder& folder) = 0;
+
+    /// Renames, never over another file: Kind::exists then.
+    virtual Result<void> rename(const Folder& from, std::string_view name, const Folder& to,
+                                std::string_view new_name) = 0;
+
+    /// Renames within a folder, over what has the new name.
+    virtual Result<void> replace(const Folder& folder, std::string_view name,
+                                 std::string_view new_name) = 0;
+
+    virtual Result<void> unlink(const Folder& folder, std::string_view name) = 0;
+
+    virtual Result<void> set_modified(const Fd& fd, TimePoint time) = 0;
+
+    /// An exclusive flock, never waited for; false where somebody else holds one.
+    virtual Result<bool> lock(const Fd& fd) = 0;
+
+    /// Asks by a read lease, which the system grants for a file that nobody writes. `fd` must be
+    /// open for reading alone.
+    virtual Writers writers(const Fd& fd) = 0;
+
+    /// Calls `entry` with each name but `.` and `..`, in no order, until it returns false.
+    virtual Result<void> list(const Folder& folder,
+                              const std::function<bool(std::string_view name)>& entry) = 0;
+};
+
+/// The files of this machine.
+Files& system_files();
+
+/// The whole of a small file. Kind::io where it is larger than `most` octets.
+Result<std::string> read_whole(Files& files, const Fd& fd, std::uint64_t most);
+
+}  // namespace mailroot::os

@@ -1,0 +1,51 @@
+#include "os/folder_watch.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+namespace mailroot::os {
+
+namespace {
+
+FolderWatch::Event::Kind kind_of(std::uint32_t mask) {
+    using Kind = FolderWatch::Event::Kind;
+    if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) return Kind::whole;
+    if (mask & IN_ATTRIB) return Kind::changed;
+    if (mask & (IN_DELETE | IN_MOVED_FROM)) return Kind::gone;
+    return Kind::lost;  // IN_Q_OVERFLOW, IN_IGNORED, IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT
+}
+
+}  // namespace
+
+Result<FolderWatch> FolderWatch::open(const Folder& folder) {
+    Fd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    // By descriptor, so that it is the folder that we work in, whatever stands at its path by now.
+    const std::string path = "/proc/self/fd/" + std::to_string(folder.fd.number());
+    constexpr std::uint32_t k_mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE |
+                                     IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF;
+    if (!fd || ::inotify_add_watch(fd.number(), path.c_str(), k_mask) < 0) {
+        return fail(Error::Kind::unavailable,
+                    folder.path.string() + ": cannot watch the folder: " + std::strerror(errno));
+    }
+    return FolderWatch(std::move(fd));
+}
+
+std::vector<FolderWatch::Event> FolderWatch::events() {
+    std::vector<Event> events;
+    alignas(inotify_event) char buffer[16 * 1024];
+    for (;;) {
+        const auto got = ::read(fd_.number(), buffer, sizeof buffer);
+        if (got <= 0) return events;
+        for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+            const bool named = event->len > 0;
+            events.push_back({named ? kind_of(event->mask) : Event::Kind::lost,
+                              named ? std::string(event->name) : std::string()});
+            at += sizeof(inotify_event) + event->len;
+        }
+    }
+}
+
+}  // namespace mailroot::os

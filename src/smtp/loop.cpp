@@ -1,9 +1,12 @@
 #include "smtp/loop.hpp"
 
+#include <asio/co_spawn.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 
+#include <exception>
 #include <map>
 #include <memory>
 
@@ -101,6 +104,58 @@ class AsioReactor final : public Reactor {
 
 std::unique_ptr<Reactor> make_reactor(asio::io_context& context) {
     return std::make_unique<AsioReactor>(context);
+}
+
+void spawn(Loop& loop, Task<void> task) {
+    asio::co_spawn(loop, std::move(task), [](const std::exception_ptr& thrown) {
+        if (thrown) std::rethrow_exception(thrown);
+    });
+}
+
+struct Signal::Waiter {
+    asio::steady_timer timer;
+};
+
+Signal::Signal(Loop& loop) : loop_(loop) {}
+Signal::~Signal() = default;
+
+Task<void> Signal::wait() {
+    co_await wait_until(std::chrono::steady_clock::time_point::max());
+}
+
+Task<void> Signal::wait_for(std::chrono::milliseconds most) {
+    co_await wait_until(std::chrono::steady_clock::now() + most);
+}
+
+Task<void> Signal::wait_until(std::chrono::steady_clock::time_point deadline) {
+    Waiter waiter{asio::steady_timer(loop_, deadline)};
+    const auto place = waiters_.insert(waiters_.end(), &waiter);
+    asio::error_code cancelled;
+    co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    waiters_.erase(place);
+}
+
+void Signal::notify() {
+    for (auto* waiter : waiters_) waiter->timer.cancel();
+}
+
+Task<void> TaskGroup::room() {
+    while (running_ >= limit_) co_await changed_.wait();
+}
+
+void TaskGroup::start(Task<void> task) {
+    ++running_;
+    spawn(loop_, run(std::move(task)));
+}
+
+Task<void> TaskGroup::run(Task<void> task) {
+    co_await std::move(task);
+    --running_;
+    changed_.notify();
+}
+
+Task<void> TaskGroup::idle() {
+    while (running_ > 0) co_await changed_.wait();
 }
 
 Task<void> pause(std::chrono::milliseconds delay) {

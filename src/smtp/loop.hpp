@@ -10,7 +10,9 @@
 #include <asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -21,8 +23,16 @@ namespace mailroot::smtp {
 template <class T = void>
 using Task = asio::awaitable<T>;
 
+/// The event loop and the threads that block in its stead, under names that keep Asio in this
+/// folder.
+using Loop = asio::io_context;
+using Threads = asio::thread_pool;
+
 /// The event loop (Asio's) as the other folders know it. `context` must outlive it.
 std::unique_ptr<Reactor> make_reactor(asio::io_context& context);
+
+/// Starts a coroutine that nobody waits for. What it throws comes out of the loop's run().
+void spawn(Loop& loop, Task<void> task);
 
 /// Waits for a function that reports through a callback:
 /// `auto answer = co_await from_callback<MxAnswer>([&](auto then) { resolver.mx(name,
@@ -55,6 +65,49 @@ Task<std::invoke_result_t<Work&>> in_background(asio::thread_pool& pool, Work wo
     co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(T)>(
         initiate, asio::use_awaitable);
 }
+
+/// Where coroutines wait for something that others bring about. Only who waits at that moment is
+/// woken, so wait in a loop over the condition; one thread runs them all, nothing is missed between
+/// the two.
+class Signal {
+ public:
+    explicit Signal(Loop& loop);
+    ~Signal();
+    Task<void> wait();
+    /// The same, but not longer than that.
+    Task<void> wait_for(std::chrono::milliseconds most);
+    void notify();
+
+ private:
+    Task<void> wait_until(std::chrono::steady_clock::time_point deadline);
+    struct Waiter;
+    Loop& loop_;
+    std::list<Waiter*> waiters_;
+};
+
+/// Coroutines that run side by side, at most `limit` of them by the caller's leave. Must outlive
+/// them: wait for idle() before it is destroyed.
+class TaskGroup {
+ public:
+    explicit TaskGroup(Loop& loop, std::size_t limit = SIZE_MAX)
+        : loop_(loop), limit_(limit), changed_(loop) {}
+
+    /// Waits until another may be started.
+    Task<void> room();
+    void start(Task<void> task);
+    /// Waits until none is left.
+    Task<void> idle();
+
+    [[nodiscard]] std::size_t running() const { return running_; }
+
+ private:
+    Task<void> run(Task<void> task);
+
+    Loop& loop_;
+    const std::size_t limit_;
+    std::size_t running_ = 0;
+    Signal changed_;
+};
 
 /// Waits for `delay` by the monotonic clock.
 Task<void> pause(std::chrono::milliseconds delay);

@@ -2,7 +2,6 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
-
 #include <doctest/doctest.h>
 
 #include <string>
@@ -116,4 +115,48 @@ TEST_CASE("a callback's value is what the coroutine goes on with") {
     context.restart();
     context.poll();
     CHECK(got == "answer");
+}
+
+TEST_CASE("a group runs no more at once than its limit, and idle waits for the last") {
+    smtp::Loop loop;
+    smtp::TaskGroup group(loop, 2);
+    int running = 0, most = 0, finished = 0;
+    bool idle = false;
+    auto task = [&]() -> smtp::Task<void> {
+        most = std::max(most, ++running);
+        co_await smtp::pause(1ms);
+        --running;
+        ++finished;
+    };
+    smtp::spawn(loop, [&]() -> smtp::Task<void> {
+        for (int i = 0; i < 5; ++i) {
+            co_await group.room();
+            group.start(task());
+        }
+        co_await group.idle();
+        idle = true;
+    }());
+    loop.run();
+    CHECK(idle);
+    CHECK(finished == 5);
+    CHECK(most == 2);
+}
+
+TEST_CASE("a signal wakes all who wait, and a wait may be bounded") {
+    smtp::Loop loop;
+    smtp::Signal signal(loop);
+    int woken = 0;
+    auto waiter = [&]() -> smtp::Task<void> {
+        co_await signal.wait();
+        ++woken;
+    };
+    auto bounded = [&]() -> smtp::Task<void> {
+        co_await signal.wait_for(1ms);
+        signal.notify();
+    };
+    smtp::spawn(loop, waiter());
+    smtp::spawn(loop, waiter());
+    smtp::spawn(loop, bounded());
+    loop.run();
+    CHECK(woken == 2);
 }

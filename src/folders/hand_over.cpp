@@ -1,0 +1,21 @@
+#include "folders/hand_over.hpp"
+
+namespace mailroot::folders {
+
+Result<HandOver> HandOver::prepare(const Mailroot& mailroot, const os::Folder& folder,
+                                   std::string name, std::string_view block,
+                                   MessageReader& reader) {
+    auto file = os::NewFile::create(mailroot.files, folder, '.' + name + ".tmp");
+    if (!file) return fail(std::move(file));
+    MAILROOT_TRY(file->append(block));
+    MAILROOT_TRY(copy_all(reader, *file));
+    MAILROOT_TRY(file->name('.' + name + ".ready"));
+    MAILROOT_TRY(mailroot.files.sync(folder));
+    return HandOver(mailroot, folder, std::move(*file));
+}
+
+Result<void> HandOver::show(std::string_view final_name) {
+    return file_.rename(final_name);
+}
+
+}  // namespace mailroot::folders

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace mailroot::folders {
+
+/// What earlier attempts at a message left to remember (`Queue/<id>.json`). Losing it loses
+/// history, never mail: who is settled stands in the message file, when it is due in that file's
+/// mtime.
+struct History {
+    /// The last attempt at one recipient.
+    struct Attempt {
+        TimePoint when;
+        std::string host;   ///< who answered; empty where nobody was reached
+        std::string reply;  ///< their words, or why nobody was reached
+        int count = 0;      ///< attempts so far
+    };
+
+    int attempts = 0;                           ///< of the message
+    int crashes = 0;                            ///< processes that ended while they had it in hand
+    std::map<std::string, Attempt> recipients;  ///< by address text
+};
+
+[[nodiscard]] std::string history_text(const History& history);
+
+/// Unknown members are skipped. Kind::parse where the text is no history at all.
+Result<History> parse_history(std::string_view text);
+
+/// `2026-11-24T01:48:12Z`, as all our JSON has it.
+[[nodiscard]] std::string timestamp(TimePoint time);
+
+}  // namespace mailroot::folders

@@ -1,0 +1,73 @@
+#include "folders/pickup.hpp"
+
+#include <string>
+
+namespace mailroot::folders {
+
+namespace {
+
+using Outcome = Pickup::Attempt::Outcome;
+
+Pickup::Attempt unusable(Error reason) {
+    return {Outcome::unusable, std::nullopt, {}, std::move(reason)};
+}
+
+/// Why a file can never be mail, whatever its writer does next.
+std::optional<Error> reason_against(const os::FileInfo& info) {
+    if (info.kind != os::FileInfo::Kind::regular)
+        return Error{Error::Kind::parse, "not a plain file"};
+    if (info.links != 1)
+        return Error{Error::Kind::parse,
+                     "has " + std::to_string(info.links) + " names (hard links)"};
+    return std::nullopt;
+}
+
+}  // namespace
+
+bool Pickup::is_candidate(std::string_view name) {
+    return !name.starts_with('.') && !name.ends_with(".tmp") && !name.ends_with(".part") &&
+           !name.ends_with('~');
+}
+
+Result<void> Pickup::scan(const std::function<void(std::string_view)>& name) const {
+    return mailroot_.files.list(mailroot_.pickup, [&](std::string_view found) {
+        if (is_candidate(found)) name(found);
+        return true;
+    });
+}
+
+Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
+                             const MessageId& id) const {
+    auto& files = mailroot_.files;
+    const auto place = mailroot_.pickup.place(name);
+    const auto named = files.info(mailroot_.pickup, name);
+    if (!named) return {Outcome::gone, std::nullopt, {}};
+    // Before it is opened: opening a device or a FIFO may do something.
+    if (auto reason = reason_against(*named)) return unusable(std::move(*reason).in(place));
+
+    // A lock on an empty file would break a .NET writer between its open and its own lock.
+    if (named->size == 0) return {Outcome::growing, std::nullopt, *named};
+
+    auto fd = files.open(mailroot_.pickup, name, os::Files::Access::read);
+    if (!fd && fd.error().kind == Error::Kind::not_found) return {Outcome::gone, std::nullopt, {}};
+    if (!fd) return unusable(std::move(fd).error());
+    const auto locked = files.lock(*fd);
+    if (!locked) return unusable(Error(locked.error()).in(place));
+    if (!*locked) return {Outcome::growing, std::nullopt, *named};
+
+    const auto held = files.info(*fd);
+    if (!held) return unusable(Error(held.error()).in(place));
+    if (!held->same_file(*named)) return {Outcome::gone, std::nullopt, {}};
+    const bool settled = evidence.settled && held->unchanged_since(*evidence.settled) &&
+                         held->changed == evidence.settled->changed;
+    if (!evidence.closed && !settled && files.writers(*fd) != os::Writers::none) {
+        return {Outcome::growing, std::nullopt, *held};
+    }
+    auto renamed = files.rename(mailroot_.pickup, name, mailroot_.queue, pickup_name(id));
+    if (!renamed && renamed.error().kind == Error::Kind::not_found)
+        return {Outcome::gone, std::nullopt, {}};
+    if (!renamed) return unusable(std::move(renamed).error());
+    return {Outcome::taken, TakenPickup(mailroot_, id, std::move(*fd), 0), *held};
+}
+
+}  // namespace mailroot::folders

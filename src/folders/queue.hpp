@@ -1,0 +1,151 @@
+#pragma once
+
+#include "core/envelope.hpp"
+#include "core/message_id.hpp"
+#include "core/result.hpp"
+#include "folders/history.hpp"
+#include "folders/mailroot.hpp"
+#include "folders/message_reader.hpp"
+#include "folders/new_message.hpp"
+#include "message/envelope_block.hpp"
+#include "message/pickup_message.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mailroot::folders {
+
+/// A message file of Queue that is ours while this lives: `<id>.eml`, locked, read after the lock.
+class QueuedMessage {
+ public:
+    [[nodiscard]] const MessageId& id() const { return id_; }
+    [[nodiscard]] const Envelope& envelope() const { return block_.envelope; }
+    [[nodiscard]] const History& history() const { return history_; }
+
+    /// Indexes into envelope().recipients of those nobody has settled yet.
+    [[nodiscard]] std::vector<std::size_t> unsettled() const;
+
+    /// The message from its header on. The reader must not outlive this.
+    [[nodiscard]] std::unique_ptr<MessageReader> reader() const;
+
+    /// Marks recipients in the file (`x-received:`), durable when it returns.
+    Result<void> settle(std::span<const std::size_t> recipients);
+
+    /// Remembers the attempt, then makes the file due at `next_attempt`.
+    Result<void> defer(const History& history, TimePoint next_attempt);
+
+    /// Nothing is left to do: removes the message, then its history.
+    Result<void> remove();
+
+ private:
+    friend class Queue;
+    QueuedMessage(const Mailroot& mailroot, const MessageId& id, os::Fd fd,
+                  const os::FileInfo& info, message::EnvelopeBlock block, History history);
+
+    const Mailroot* mailroot_;
+    MessageId id_;
+    os::Fd fd_;
+    os::FileInfo info_;
+    message::EnvelopeBlock block_;
+    History history_;
+};
+
+/// A file taken from Pickup and not made canonical yet: `Queue/<id>.pickup`, locked (state P2).
+class TakenPickup {
+ public:
+    [[nodiscard]] const MessageId& id() const { return id_; }
+
+    /// How many processes ended while they had it in hand.
+    [[nodiscard]] int crashes() const { return crashes_; }
+
+    /// Reads it through. Kind::parse says what is wrong and at which line.
+    Result<message::PickupMessage> scan(message::PickupRules rules);
+
+    /// The canonical message with `added` header fields in front; only after scan(). The reader
+    /// must not outlive this.
+    [[nodiscard]] std::unique_ptr<MessageReader> reader(const message::PickupMessage& message,
+                                                        std::string added) const;
+
+    /// It went out: removes it.
+    Result<void> remove();
+
+    /// It cannot be worked on now: lays it into Pickup again, as `name` or, where that is empty or
+    /// taken, as
+    /// `<id>.eml`.
+    Result<void> put_back(std::string_view name);
+
+ private:
+    Result<void> remove_history();
+
+    friend class Queue;
+    friend class Pickup;
+    friend class Badmail;
+    TakenPickup(const Mailroot& mailroot, const MessageId& id, os::Fd fd, int crashes)
+        : mailroot_(&mailroot), id_(id), fd_(std::move(fd)), crashes_(crashes) {}
+
+    const Mailroot* mailroot_;
+    MessageId id_;
+    os::Fd fd_;
+    int crashes_;
+    os::FileInfo scanned_;
+};
+
+/// The name of a taken file: `<id>.pickup`.
+[[nodiscard]] std::string pickup_name(const MessageId& id);
+
+/// A file's mtime from here on means that it is held: no attempt until it is released.
+[[nodiscard]] TimePoint held_from();
+
+/// The messages that wait. The folder is the state; see src/README.md for the table.
+class Queue {
+ public:
+    /// One directory entry.
+    struct Entry {
+        MessageId id;
+        bool pickup = false;     ///< a `.pickup` file that a process left
+        TimePoint next_attempt;  ///< its mtime
+        std::uint64_t size = 0;
+    };
+
+    explicit Queue(const Mailroot& mailroot) : mailroot_(mailroot) {}
+
+    /// Calls `entry` for each message, by directory entry and file time alone, in no order;
+    /// `foreign` for each other file that is not one of our companions.
+    Result<void> scan(const std::function<void(const Entry&)>& entry,
+                      const std::function<void(std::string_view name)>& foreign) const;
+
+    /// Takes a message that is due by `due_by`. Nothing where it is gone, another's, or not due.
+    /// Kind::parse where it is damaged: leave it and say so.
+    [[nodiscard]] Result<std::optional<QueuedMessage>> claim(const MessageId& id,
+                                                             TimePoint due_by) const;
+
+    /// Takes up a `.pickup` file that a process left, counting the crash. Nothing where it is gone
+    /// or another's, or where the message was made canonical already (then the file is removed).
+    [[nodiscard]] Result<std::optional<TakenPickup>> resume(const MessageId& id) const;
+
+    /// Gives a file with a foreign name an id and makes it a taken pickup. Nothing where it is
+    /// another's, empty, or was touched after `settled_by`: it may still be on its way in.
+    [[nodiscard]] Result<std::optional<TakenPickup>> adopt(std::string_view name,
+                                                           const MessageId& id,
+                                                           TimePoint settled_by) const;
+
+    /// A new message, to be filled and committed. Recipients may be settled already.
+    [[nodiscard]] Result<NewMessage> begin(const MessageId& id, const Envelope& envelope) const;
+
+    /// What a report shows; never locks. Kind::parse where the file is damaged.
+    struct Waiting {
+        Envelope envelope;
+        History history;
+    };
+    [[nodiscard]] Result<Waiting> look(const Entry& entry) const;
+
+ private:
+    const Mailroot& mailroot_;
+};
+
+}  // namespace mailroot::folders

@@ -3,6 +3,7 @@
 #include "core/address.hpp"
 #include "core/result.hpp"
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -13,5 +14,10 @@ namespace mailroot::message {
 /// unread, they can only stand in display names. An empty list is no error. Kind::parse says what
 /// is wrong.
 Result<std::vector<Address>> parse_address_list(std::string_view value);
+
+/// The same for the value of an x-sender or x-receiver line: `<>` counts as the null reverse path,
+/// and the list ends before ESMTP parameters. `length` is set to the octets taken, so that the
+/// caller can read on with them.
+Result<std::vector<Address>> parse_envelope_addresses(std::string_view value, std::size_t& length);
 
 }  // namespace mailroot::message

@@ -18,10 +18,17 @@ class DataDecoder {
 
  private:
     enum class State { line_start, in_line, after_cr, dot, dot_cr, done };
+
+    std::size_t step(std::string_view wire, std::string& out);
+    std::size_t copy_line(std::string_view wire, std::string& out);
+    std::size_t take_if(bool expected, State next);
+
     State state_ = State::line_start;
 };
 
 /// Turns a canonical message (CRLF line ends) into the octets behind DATA, the final dot included.
+/// Behind a bare CR or LF, which a canonical message does not hold, a dot is doubled too: some
+/// hosts would take it for the start of a line.
 class DotStuffer {
  public:
     void feed(std::string_view message, std::string& wire);
@@ -29,8 +36,9 @@ class DotStuffer {
     void finish(std::string& wire);
 
  private:
-    enum class State { line_start, in_line, after_cr };
-    State state_ = State::line_start;
+    // The last two octets fed; a message begins as if a CRLF stood before it.
+    char before_last_ = '\r';
+    char last_ = '\n';
 };
 
 }  // namespace mailroot::message

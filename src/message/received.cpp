@@ -72,6 +72,10 @@ std::string received_from_pickup(std::string_view by, const MessageId& id, TimeP
     return "Received: from mail pickup service" + received_end(by, "mailroot", id, when);
 }
 
+std::string received_locally(std::string_view by, const MessageId& id, TimePoint when) {
+    return "Received:" + received_end(by, "mailroot", id, when);
+}
+
 std::string message_id_field(const MessageId& id, std::string_view host) {
     return "Message-ID: <" + id.text() + '@' + std::string(host) + ">\r\n";
 }

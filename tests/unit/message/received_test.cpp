@@ -106,6 +106,13 @@ TEST_CASE("a message from Pickup says so in its Received field") {
     CHECK(field->whole == text);
 }
 
+TEST_CASE("a message of our own names nobody it came from") {
+    const ZoneScope zone("UTC0");
+    CHECK(received_locally("mail.example", k_id, at(k_november)) ==
+          "Received: by mail.example with mailroot id 01d0b89c15ed460900000008;\r\n\t "
+          "Tue, 24 Nov 2026 01:48:12 +0000\r\n");
+}
+
 TEST_CASE("a Message-ID is the message's id at its host") {
     CHECK(message_id_field(k_id, "mail.example") ==
           "Message-ID: <01d0b89c15ed460900000008@mail.example>\r\n");

@@ -1,0 +1,238 @@
+#include "delivery/courier.hpp"
+
+#include "delivery/outgoing.hpp"
+#include "delivery/retry_policy.hpp"
+#include "delivery/returner.hpp"
+#include "folders/drop.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace mailroot::delivery {
+
+namespace {
+
+Verdict our_verdict(int code, std::string_view enhanced_code, std::string text) {
+    return {kind_of(code), reply(code, enhanced_code, std::move(text)), ""};
+}
+
+}  // namespace
+
+AttemptResult& AttemptResult::operator+=(const AttemptResult& other) {
+    delivered += other.delivered;
+    deferred += other.deferred;
+    failed += other.failed;
+    badmail += other.badmail;
+    return *this;
+}
+
+/// One message under attempt.
+struct Courier::Round {
+    explicit Round(folders::QueuedMessage claimed)
+        : message(std::move(claimed)), verdicts(message.envelope().recipients.size()) {}
+
+    folders::QueuedMessage message;
+    std::vector<std::optional<Verdict>> verdicts;  ///< of this round, by recipient
+    std::size_t open_legs = 0;
+    bool removed = false;  ///< the file is gone; nothing of it may be touched
+    std::vector<FailedRecipient> failed;
+    AttemptResult result;
+
+    [[nodiscard]] const Envelope& envelope() const { return message.envelope(); }
+
+    /// Whether nothing will be left once the verdicts so far are carried out: then the file is
+    /// removed instead of marked.
+    [[nodiscard]] bool all_delivered() const {
+        return open_legs == 0 && std::ranges::all_of(verdicts, [](const auto& verdict) {
+                   return !verdict || verdict->kind == Verdict::Kind::delivered;
+               });
+    }
+};
+
+smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message) {
+    Round round(std::move(message));
+    auto legs = co_await plan_legs(router_, round.envelope());
+    round.open_legs = legs.size();
+    smtp::TaskGroup running(context_.loop);
+    for (auto& leg : legs) running.start(run_leg(round, std::move(leg)));
+    co_await running.idle();
+    co_return co_await finish(round);
+}
+
+smtp::Task<AttemptResult> Courier::conclude(folders::QueuedMessage message,
+                                            std::vector<Verdict> verdicts) {
+    Round round(std::move(message));
+    for (const auto index : round.message.unsettled()) round.verdicts[index] = verdicts[index];
+    co_return co_await finish(round);
+}
+
+smtp::Task<void> Courier::run_leg(Round& round, Leg leg) {
+    if (leg.route.kind == Route::Kind::local) {
+        co_await deliver_locally(round, leg);
+        co_return;
+    }
+    std::vector<Verdict> verdicts(leg.recipients.size(), leg.route.verdict);
+    if (leg.route.kind == Route::Kind::remote) {
+        auto open = [this, &round] {
+            return std::make_unique<FileMessage>(context_, round.message.reader());
+        };
+        verdicts =
+            co_await destinations_.deliver(leg.route, envelope_of(leg, round.envelope()), open);
+    }
+    --round.open_legs;
+    co_await record(round, leg, std::move(verdicts));
+}
+
+smtp::Task<void> Courier::record(Round& round, const Leg& leg, std::vector<Verdict> verdicts) {
+    std::vector<std::size_t> delivered;
+    for (std::size_t i = 0; i < verdicts.size(); ++i) {
+        const auto index = leg.recipients[i];
+        if (verdicts[i].kind == Verdict::Kind::delivered) {
+            delivered.push_back(index);
+            context_.log.attempted(round.message.id(), round.envelope().recipients[index].address,
+                                   verdicts[i], std::nullopt);
+        }
+        round.verdicts[index] = std::move(verdicts[i]);
+    }
+    if (delivered.empty() || round.all_delivered()) co_return;
+    auto settle = [&] { return round.message.settle(delivered); };
+    auto settled = co_await on_disk(context_, settle);
+    // Delivered all the same. Should we end before the file goes, it will be delivered once more.
+    if (!settled)
+        context_.log.warning(std::move(settled).error().in(round.message.id().text()).what);
+}
+
+smtp::Task<void> Courier::deliver_locally(Round& round, const Leg& leg) {
+    auto verdict = co_await drop(round, leg);
+    for (const auto index : leg.recipients) {
+        if (verdict.kind == Verdict::Kind::delivered) {
+            context_.log.attempted(round.message.id(), round.envelope().recipients[index].address,
+                                   verdict, std::nullopt);
+        }
+        round.verdicts[index] = verdict;
+    }
+}
+
+/// Ready, settle, show.
+smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
+    const folders::Drop folder(context_.mailroot);
+    const auto& id = round.message.id();
+    auto prepare = [&] {
+        const auto reader = round.message.reader();
+        return folder.prepare(id, envelope_of(leg, round.envelope()), *reader);
+    };
+    auto file = co_await on_disk(context_, prepare);
+    --round.open_legs;
+    if (!file) co_return our_verdict(451, "4.3.0", file.error().what);
+
+    const bool last = round.all_delivered();
+    auto settle_and_show = [&]() -> Result<void> {
+        MAILROOT_TRY(last ? round.message.remove() : round.message.settle(leg.recipients));
+        return folder.show(*file, id, context_.ids.next());
+    };
+    auto shown = co_await on_disk(context_, settle_and_show);
+    round.removed = last;
+    // What is not shown yet is ready, and the next recovery shows it.
+    if (!shown) context_.log.warning(shown.error().what);
+    co_return our_verdict(250, "2.0.0", "delivered to Drop");
+}
+
+smtp::Task<AttemptResult> Courier::finish(Round& round) {
+    const auto now = context_.clock.now();
+    const bool expired = is_expired(context_.settings.delivery, round.message.id().arrival(), now);
+    for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
+        const auto& verdict = round.verdicts[i];
+        if (!verdict) continue;
+        if (verdict->kind == Verdict::Kind::delivered) {
+            ++round.result.delivered;
+        } else if (verdict->kind == Verdict::Kind::failed) {
+            round.failed.push_back({i, *verdict, false});
+        } else if (expired) {
+            round.failed.push_back({i, *verdict, true});
+        } else {
+            ++round.result.deferred;
+        }
+    }
+    if (!round.failed.empty()) co_await give_back(round);
+    if (round.result.deferred > 0) {
+        co_await defer(round);
+    } else if (!round.removed) {
+        co_await remove(round);
+    }
+    if (round.removed) context_.log.settled(round.message.id());
+    co_return round.result;
+}
+
+smtp::Task<void> Courier::give_back(Round& round) {
+    const auto& id = round.message.id();
+    auto write = [&] {
+        const auto reader = round.message.reader();
+        return Returner(context_).give_back(id, round.envelope(), round.failed, *reader);
+    };
+    auto given = co_await on_disk(context_, write);
+    if (!given) {
+        // Nobody was told: the recipients stay, and are given up again at the next attempt.
+        context_.log.warning(given.error().what);
+        round.result.deferred += round.failed.size();
+        co_return;
+    }
+    round.result.failed = round.failed.size();
+    round.result.badmail = given->badmail ? 1 : 0;
+
+    const bool last = round.result.deferred == 0;
+    std::vector<std::size_t> indexes;
+    for (const auto& one : round.failed) indexes.push_back(one.index);
+    auto settle_and_show = [&]() -> Result<void> {
+        MAILROOT_TRY(last ? round.message.remove() : round.message.settle(indexes));
+        if (!given->badmail) return {};
+        return folders::Badmail(context_.mailroot).show(*given->badmail, given->badmail_name);
+    };
+    auto settled = co_await on_disk(context_, settle_and_show);
+    if (!settled) context_.log.warning(settled.error().what);
+    round.removed = last;
+
+    for (const auto& one : round.failed) {
+        context_.log.attempted(id, round.envelope().recipients[one.index].address, one.verdict,
+                               std::nullopt);
+    }
+    if (given->report) {
+        context_.log.reported(id, given->report->id, round.envelope().reverse_path);
+        if (given->report->in_queue) context_.accepted(given->report->id);
+    }
+    if (given->badmail) context_.log.badmailed(id, "ndrOfDsn");
+}
+
+smtp::Task<void> Courier::defer(Round& round) {
+    const auto now = context_.clock.now();
+    auto history = round.message.history();
+    ++history.attempts;
+    const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
+    const auto next = next_attempt(context_.settings.delivery, now, history.attempts, jitter);
+    for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
+        const auto& verdict = round.verdicts[i];
+        if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;
+        const auto& address = round.envelope().recipients[i].address;
+        auto& attempt = history.recipients[address.text()];
+        attempt = {now, verdict->host, verdict->reply.text(), attempt.count + 1};
+        context_.log.attempted(round.message.id(), address, *verdict, next);
+    }
+    auto write = [&] { return round.message.defer(history, next); };
+    auto written = co_await on_disk(context_, write);
+    if (!written) context_.log.warning(written.error().what);
+    round.result.next_attempt = next;
+}
+
+smtp::Task<void> Courier::remove(Round& round) {
+    auto unlink = [&] { return round.message.remove(); };
+    auto removed = co_await on_disk(context_, unlink);
+    if (!removed) {
+        // Settled but still there; marked as it is, it will not be sent again.
+        auto mark = [&] { return round.message.settle(round.message.unsettled()); };
+        auto marked = co_await on_disk(context_, mark);
+        context_.log.warning(removed.error().what);
+        if (!marked) context_.log.warning(marked.error().what);
+    }
+    round.removed = true;
+}
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,52 @@
+#include "delivery/legs.hpp"
+
+#include <map>
+#include <string>
+
+namespace mailroot::delivery {
+
+namespace {
+
+constexpr std::size_t k_recipients_of_transaction = 100;
+
+/// What two routes must share to be one leg.
+std::string key_of(const Route& route) {
+    switch (route.kind) {
+        case Route::Kind::local:
+            return "local";
+        case Route::Kind::remote:
+            return route.destination;
+        default:
+            return "nowhere " + route.verdict.reply.text();
+    }
+}
+
+}  // namespace
+
+smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope) {
+    std::map<std::string, Route> routes;        // by domain
+    std::map<std::string, std::size_t> newest;  // by key, the leg that still has room
+    std::vector<Leg> legs;
+    for (std::size_t i = 0; i < envelope.recipients.size(); ++i) {
+        const auto& recipient = envelope.recipients[i];
+        if (recipient.settled) continue;
+        const auto domain = lower_case(recipient.address.domain);
+        if (!routes.contains(domain)) routes[domain] = co_await router.route(domain);
+        const auto& route = routes[domain];
+        const auto [found, added] = newest.try_emplace(key_of(route), legs.size());
+        const bool full = !added && route.kind == Route::Kind::remote &&
+                          legs[found->second].recipients.size() == k_recipients_of_transaction;
+        if (full) found->second = legs.size();
+        if (added || full) legs.push_back({route, {}});
+        legs[found->second].recipients.push_back(i);
+    }
+    co_return legs;
+}
+
+Envelope envelope_of(const Leg& leg, const Envelope& envelope) {
+    Envelope part{envelope.reverse_path, envelope.body, envelope.ret, envelope.envid, {}};
+    for (const auto index : leg.recipients) part.recipients.push_back(envelope.recipients[index]);
+    return part;
+}
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "core/envelope.hpp"
+#include "delivery/router.hpp"
+#include "smtp/loop.hpp"
+
+#include <vector>
+
+namespace mailroot::delivery {
+
+/// Recipients of one message that share a route: one transaction, or one Drop file.
+struct Leg {
+    Route route;
+    std::vector<std::size_t> recipients;  ///< indexes into the envelope
+};
+
+/// The legs for all unsettled recipients. Domains with the same hosts share a leg; no leg to
+/// another host has more than 100 recipients, which is what every server must take (RFC
+/// 5321 4.5.3.1.8).
+smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope);
+
+/// The envelope for the recipients of one leg.
+[[nodiscard]] Envelope envelope_of(const Leg& leg, const Envelope& envelope);
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "config/settings.hpp"
+#include "core/address.hpp"
+
+#include <string_view>
+
+namespace mailroot::delivery {
+
+/// Whether mail for `domain` ends here: the default domain, an alias, or below an alias
+/// `*.example.com`.
+[[nodiscard]] bool is_local(const config::Settings::Domains& domains, std::string_view domain);
+
+/// An address with its domain: one without (`postmaster`) belongs to the default domain, as in IIS.
+[[nodiscard]] Address completed(const config::Settings::Domains& domains, Address address);
+
+}  // namespace mailroot::delivery

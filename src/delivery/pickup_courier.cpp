@@ -1,0 +1,210 @@
+#include "delivery/pickup_courier.hpp"
+
+#include "delivery/outgoing.hpp"
+#include "folders/drop.hpp"
+#include "message/received.hpp"
+
+#include <algorithm>
+
+namespace mailroot::delivery {
+
+namespace {
+
+// A file that was in hand at three crashes is the likely cause of them.
+constexpr int k_most_crashes = 3;
+
+bool all_delivered(const std::vector<Verdict>& verdicts) {
+    return std::ranges::all_of(
+        verdicts, [](const Verdict& verdict) { return verdict.kind == Verdict::Kind::delivered; });
+}
+
+PickupResult of_queue(const AttemptResult& result) {
+    PickupResult wrapped;
+    static_cast<AttemptResult&>(wrapped) = result;
+    return wrapped;
+}
+
+}  // namespace
+
+/// A file in hand.
+struct PickupCourier::Taken {
+    folders::TakenPickup file;
+    std::string name;
+    message::PickupMessage message;
+    std::string added;  ///< header fields of ours
+};
+
+smtp::Task<PickupResult> PickupCourier::attempt(folders::TakenPickup file, std::string name) {
+    Taken taken{std::move(file), std::move(name), {}, {}};
+    if (taken.file.crashes() >= k_most_crashes) {
+        co_return co_await reject(taken, folders::BadmailReason::bad_pickup_file,
+                                  "the service ended three times while it worked on this file");
+    }
+    auto scan = [&] { return taken.file.scan(rules()); };
+    auto message = co_await on_disk(context_, scan);
+    if (!message && message.error().kind == Error::Kind::parse) {
+        co_return co_await reject(taken, folders::BadmailReason::bad_pickup_file,
+                                  message.error().what);
+    }
+    if (!message) co_return co_await put_back(taken, message.error());
+    taken.message = std::move(*message);
+    taken.added = added_fields(taken);
+    context_.log.picked_up(taken.file.id(), taken.name, taken.message.envelope,
+                           taken.message.unstuff ? "unstuff" : "raw");
+    co_return co_await send(taken);
+}
+
+message::PickupRules PickupCourier::rules() const {
+    const auto& settings = context_.settings;
+    const auto dots = settings.pickup.dots == "raw"       ? message::Dots::raw
+                      : settings.pickup.dots == "unstuff" ? message::Dots::unstuff
+                                                          : message::Dots::automatic;
+    return {dots, settings.pickup.keep_bcc, settings.limits.message_size,
+            settings.domains.default_domain};
+}
+
+std::string PickupCourier::added_fields(const Taken& taken) const {
+    const auto& host = context_.settings.hostname;
+    const auto& id = taken.file.id();
+    const auto now = context_.clock.now();
+    std::string fields = message::received_from_pickup(host, id, now);
+    if (!taken.message.has_message_id) fields += message::message_id_field(id, host);
+    if (!taken.message.has_date) fields += message::date_field(now);
+    return fields;
+}
+
+smtp::Task<PickupResult> PickupCourier::send(Taken& taken) {
+    const auto recipients = taken.message.envelope.recipients.size();
+    if (static_cast<std::uint64_t>(taken.message.received_fields) >
+        context_.settings.delivery.hops) {
+        const Verdict verdict{Verdict::Kind::failed,
+                              reply(554, "5.4.6", "too many hops: this may be a mail loop"), ""};
+        co_return co_await queue_up(taken, {recipients, verdict});
+    }
+    const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope);
+    if (legs.size() != 1) co_return co_await queue_up(taken, {});
+    const auto& leg = legs.front();
+    switch (leg.route.kind) {
+        case Route::Kind::local:
+            co_return co_await drop_straight(taken);
+        case Route::Kind::remote:
+            co_return co_await send_straight(taken, leg);
+        default:
+            co_return co_await queue_up(taken, {recipients, leg.route.verdict});
+    }
+}
+
+smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& leg) {
+    auto open = [this, &taken] {
+        return std::make_unique<FileMessage>(context_,
+                                             taken.file.reader(taken.message, taken.added));
+    };
+    const auto& envelope = taken.message.envelope;
+    auto sent =
+        co_await courier_.destinations().deliver(leg.route, envelope_of(leg, envelope), open);
+    if (!all_delivered(sent)) {
+        // Settled recipients of the file's own block are no part of the leg.
+        std::vector<Verdict> verdicts(envelope.recipients.size());
+        for (std::size_t i = 0; i < sent.size(); ++i) {
+            const auto index = leg.recipients[i];
+            const bool delivered = sent[i].kind == Verdict::Kind::delivered;
+            taken.message.envelope.recipients[index].settled = delivered;
+            if (delivered)
+                context_.log.attempted(taken.file.id(), envelope.recipients[index].address, sent[i],
+                                       std::nullopt);
+            verdicts[index] = std::move(sent[i]);
+        }
+        co_return co_await queue_up(taken, std::move(verdicts));
+    }
+    auto unlink = [&] { return taken.file.remove(); };
+    auto removed = co_await on_disk(context_, unlink);
+    if (!removed) context_.log.warning(removed.error().what);
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        context_.log.attempted(taken.file.id(), envelope.recipients[leg.recipients[i]].address,
+                               sent[i], std::nullopt);
+    }
+    context_.log.settled(taken.file.id());
+    PickupResult result;
+    result.delivered = sent.size();
+    co_return result;
+}
+
+smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
+    const folders::Drop folder(context_.mailroot);
+    const auto& id = taken.file.id();
+    auto prepare = [&] {
+        const auto reader = taken.file.reader(taken.message, taken.added);
+        return folder.prepare(id, taken.message.envelope, *reader);
+    };
+    auto file = co_await on_disk(context_, prepare);
+    if (!file) co_return co_await put_back(taken, file.error());
+    auto settle_and_show = [&]() -> Result<void> {
+        MAILROOT_TRY(taken.file.remove());
+        return folder.show(*file, id, context_.ids.next());
+    };
+    auto shown = co_await on_disk(context_, settle_and_show);
+    // What is not shown yet is ready, and the next recovery shows it.
+    if (!shown) context_.log.warning(shown.error().what);
+    const Verdict verdict{Verdict::Kind::delivered, reply(250, "2.0.0", "delivered to Drop"), ""};
+    PickupResult result;
+    for (const auto& recipient : taken.message.envelope.recipients) {
+        if (recipient.settled) continue;
+        context_.log.attempted(id, recipient.address, verdict, std::nullopt);
+        ++result.delivered;
+    }
+    context_.log.settled(id);
+    co_return result;
+}
+
+smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdict> verdicts) {
+    const folders::Queue queue(context_.mailroot);
+    const auto& id = taken.file.id();
+    auto write = [&]() -> Result<std::optional<folders::QueuedMessage>> {
+        auto file = queue.begin(id, taken.message.envelope);
+        if (!file) return fail(std::move(file));
+        const auto reader = taken.file.reader(taken.message, taken.added);
+        MAILROOT_TRY(folders::copy_all(*reader, *file));
+        MAILROOT_TRY(file->commit());
+        MAILROOT_TRY(taken.file.remove());
+        return queue.claim(id, TimePoint::max());
+    };
+    auto message = co_await on_disk(context_, write);
+    if (!message) co_return co_await put_back(taken, message.error());
+    PickupResult result;
+    if (!*message) co_return result;  // another process was quicker; it is in good hands
+    if (verdicts.empty()) co_return of_queue(co_await courier_.attempt(std::move(**message)));
+    result = of_queue(co_await courier_.conclude(std::move(**message), std::move(verdicts)));
+    result.delivered += static_cast<std::uint64_t>(
+        std::ranges::count_if(taken.message.envelope.recipients, &Recipient::settled));
+    co_return result;
+}
+
+smtp::Task<PickupResult> PickupCourier::reject(Taken& taken, folders::BadmailReason reason,
+                                               std::string explanation) {
+    folders::BadmailProperties properties;
+    properties.id = taken.file.id();
+    properties.reason = name_of(reason);
+    properties.explanation = std::move(explanation);
+    properties.file = taken.name;
+    properties.when = context_.clock.now();
+    auto move = [&] { return folders::Badmail(context_.mailroot).take(taken.file, properties); };
+    auto moved = co_await on_disk(context_, move);
+    if (!moved) co_return co_await put_back(taken, moved.error());
+    context_.log.badmailed(taken.file.id(), properties.reason + ": " + properties.explanation);
+    PickupResult result;
+    result.badmail = 1;
+    co_return result;
+}
+
+smtp::Task<PickupResult> PickupCourier::put_back(Taken& taken, const Error& reason) {
+    auto move = [&] { return taken.file.put_back(taken.name); };
+    auto moved = co_await on_disk(context_, move);
+    context_.log.set_aside(taken.name.empty() ? taken.file.id().text() : taken.name, reason);
+    if (!moved) context_.log.warning(moved.error().what);
+    PickupResult result;
+    result.deferred = 1;
+    result.put_back = true;
+    co_return result;
+}
+
+}  // namespace mailroot::delivery

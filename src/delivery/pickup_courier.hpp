@@ -1,0 +1,46 @@
+#pragma once
+
+#include "delivery/context.hpp"
+#include "delivery/courier.hpp"
+#include "folders/badmail.hpp"
+#include "folders/queue.hpp"
+
+#include <string>
+#include <vector>
+
+namespace mailroot::delivery {
+
+/// What one attempt at a pickup file came to.
+struct PickupResult : AttemptResult {
+    bool put_back = false;  ///< it lies in Pickup again: look at it later, not at once
+};
+
+/// Attempts files taken from Pickup. Straight out where all recipients share one route, without a
+/// copy and without a sync; else, and where that did not settle it, by way of a canonical message
+/// in Queue under the same id (state Q2). What cannot be read as mail goes to Badmail as it is.
+class PickupCourier {
+ public:
+    PickupCourier(const Context& context, Courier& courier)
+        : context_(context), courier_(courier) {}
+
+    /// `name` is the file's in Pickup; empty where it is not known any more.
+    smtp::Task<PickupResult> attempt(folders::TakenPickup file, std::string name);
+
+ private:
+    struct Taken;
+
+    smtp::Task<PickupResult> send(Taken& taken);
+    smtp::Task<PickupResult> send_straight(Taken& taken, const Leg& leg);
+    smtp::Task<PickupResult> drop_straight(Taken& taken);
+    smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);
+    smtp::Task<PickupResult> reject(Taken& taken, folders::BadmailReason reason,
+                                    std::string explanation);
+    smtp::Task<PickupResult> put_back(Taken& taken, const Error& reason);
+    [[nodiscard]] message::PickupRules rules() const;
+    [[nodiscard]] std::string added_fields(const Taken& taken) const;
+
+    const Context& context_;
+    Courier& courier_;
+};
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "config/settings.hpp"
+#include "core/clock.hpp"
+
+namespace mailroot::delivery {
+
+/// When to try again after `attempts` attempts (at least one): the step of the schedule, its last
+/// one again and again, stretched or shortened by up to a tenth so that what failed together does
+/// not come back together. `jitter` is drawn from [-1, 1].
+[[nodiscard]] TimePoint next_attempt(const config::Settings::Delivery& policy, TimePoint now,
+                                     int attempts, double jitter);
+
+/// Whether it is time to give up. Asked only after an attempt failed: an outage of ours expires
+/// nothing untried.
+[[nodiscard]] bool is_expired(const config::Settings::Delivery& policy, TimePoint arrival,
+                              TimePoint now);
+
+}  // namespace mailroot::delivery

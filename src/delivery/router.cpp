@@ -1,0 +1,95 @@
+#include "delivery/router.hpp"
+
+#include "core/address.hpp"
+#include "delivery/local_domains.hpp"
+#include "message/idn.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace mailroot::delivery {
+
+namespace {
+
+Route nowhere(int code, std::string_view enhanced_code, std::string text) {
+    Route route;
+    route.verdict = {kind_of(code), reply(code, enhanced_code, std::move(text)), ""};
+    return route;
+}
+
+/// The route where DNS gave no host to go to.
+Route without_hosts(const dns::MailHosts& hosts, const std::string& domain) {
+    using Status = dns::MailHosts::Status;
+    switch (hosts.status) {
+        case Status::null_mx:
+            return nowhere(556, "5.1.10", domain + " does not accept mail");
+        case Status::no_such_domain:
+            return nowhere(550, "5.1.2", domain + ": no such domain");
+        case Status::no_address:
+            return nowhere(550, "5.4.4", domain + ": no mail host has an address");
+        default:
+            break;
+    }
+    return nowhere(451, "4.4.3", domain + ": " + hosts.error);
+}
+
+bool is_wildcard(const std::string& address) {
+    return address == "0.0.0.0" || address == "::";
+}
+
+}  // namespace
+
+Router::Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
+               OwnEndpoints own)
+    : settings_(settings), resolver_(resolver), random_(random), own_(std::move(own)) {}
+
+smtp::Task<Route> Router::route(std::string domain) {
+    if (is_local(settings_.domains, domain)) {
+        Route local;
+        local.kind = Route::Kind::local;
+        co_return local;
+    }
+    const auto ascii = message::ascii_domain(domain);
+    if (!ascii) co_return nowhere(553, "5.1.2", ascii.error().what);
+    auto ask = [&](auto then) {
+        dns::find_mail_hosts(resolver_, *ascii, random_, std::move(then));
+    };
+    const auto hosts = co_await smtp::from_callback<dns::MailHosts>(ask);
+    if (hosts.status != dns::MailHosts::Status::found) co_return without_hosts(hosts, domain);
+    co_return remote(hosts, domain);
+}
+
+Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) const {
+    Route route;
+    std::set<std::string> addresses;
+    for (const auto& host : hosts.hosts) {
+        // RFC 5321 5.1: our own entry ends the list; hosts behind it would only send the mail back
+        // to us.
+        const bool own = std::ranges::any_of(
+            host.addresses, [&](const std::string& address) { return is_own(address); });
+        if (own || equal_ignoring_case(host.name, settings_.hostname)) break;
+        for (const auto& address : host.addresses) {
+            route.endpoints.push_back({host.name, address, settings_.delivery.port});
+            addresses.insert(address);
+        }
+    }
+    if (route.endpoints.empty()) {
+        return nowhere(554, "5.4.6",
+                       domain + ": its mail host is this server, which does not hold it");
+    }
+    route.kind = Route::Kind::remote;
+    for (const auto& address : addresses) route.destination += address + ' ';
+    return route;
+}
+
+bool Router::is_own(const std::string& address) const {
+    return std::ranges::any_of(own_.listening, [&](const smtp::Endpoint& listening) {
+        if (listening.port != settings_.delivery.port) return false;
+        if (!is_wildcard(listening.address)) return listening.address == address;
+        // All of 127.0.0.0/8 is this machine, though no interface lists it.
+        return address.starts_with("127.") ||
+               std::ranges::find(own_.addresses, address) != own_.addresses.end();
+    });
+}
+
+}  // namespace mailroot::delivery

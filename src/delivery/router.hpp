@@ -1,0 +1,53 @@
+#pragma once
+
+#include "config/settings.hpp"
+#include "core/verdict.hpp"
+#include "dns/mail_hosts.hpp"
+#include "smtp/client.hpp"
+#include "smtp/loop.hpp"
+
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mailroot::delivery {
+
+/// Where mail for a domain goes, worked out anew at every attempt.
+struct Route {
+    enum class Kind {
+        local,    ///< Drop
+        remote,   ///< `endpoints`, to be tried in their order
+        nowhere,  ///< `verdict` says why and whether to try later
+    };
+    Kind kind = Kind::nowhere;
+    std::string destination;  ///< the same for domains with the same set of hosts
+    std::vector<smtp::Endpoint> endpoints;
+    Verdict verdict;
+};
+
+/// The addresses that are ourselves: mail for another domain must not be sent to them (a loop).
+struct OwnEndpoints {
+    std::vector<smtp::Endpoint> listening;  ///< `0.0.0.0` and `::` stand for all of `addresses`
+    std::vector<std::string> addresses;     ///< of this machine's interfaces
+};
+
+/// Works out routes. `resolver` and `random` must outlive it.
+class Router {
+ public:
+    Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
+           OwnEndpoints own);
+
+    smtp::Task<Route> route(std::string domain);
+
+ private:
+    [[nodiscard]] bool is_own(const std::string& address) const;
+    [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain) const;
+
+    const config::Settings& settings_;
+    dns::Resolver& resolver_;
+    std::mt19937& random_;
+    const OwnEndpoints own_;
+};
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,107 @@
+#pragma once
+
+#include "config/settings.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace mailroot::config {
+
+using Json = nlohmann::ordered_json;
+
+/// The setting that a key stands for.
+template <class T>
+using Member = T& (*)(Settings&);
+
+/// The kinds of value. read() leaves the settings alone and gives false where `value` is none of
+/// its kind or out of its range; expected() says what would have been one.
+struct Text {
+    Member<std::string> member;
+    bool (*fits)(std::string_view);
+    std::string_view form;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const { return std::string(form); }
+};
+
+struct TextList {
+    Member<std::vector<std::string>> member;
+    bool (*fits)(std::string_view);  ///< each of them
+    std::string_view form;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const { return std::string(form); }
+};
+
+/// Octets; 0: no limit.
+struct Size {
+    Member<std::uint64_t> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const;
+    [[nodiscard]] std::string expected() const;
+};
+
+struct Count {
+    Member<std::uint64_t> member;
+    std::uint64_t least;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const;
+};
+
+struct Port {
+    Member<std::uint16_t> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const { return "a port from 1 to 65535"; }
+};
+
+struct Duration {
+    Member<milliseconds> member;
+    milliseconds least;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const;
+    [[nodiscard]] std::string expected() const;
+};
+
+/// At least one, each longer than nothing.
+struct DurationList {
+    Member<std::vector<milliseconds>> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const;
+    [[nodiscard]] std::string expected() const;
+};
+
+struct Boolean {
+    Member<bool> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const { return "true or false"; }
+};
+
+/// One key: its path, what it means, the setting it stands for.
+struct Binding {
+    std::string_view path;
+    std::string_view meaning;
+    std::variant<Text, TextList, Size, Count, Port, Duration, DurationList, Boolean> value;
+};
+
+/// Every key there is, in the manual's order. Reading, printing and listing all walk this.
+[[nodiscard]] std::span<const Binding> bindings();
+
+}  // namespace mailroot::config

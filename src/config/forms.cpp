@@ -1,0 +1,108 @@
+#include "config/forms.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace mailroot::config {
+
+namespace {
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool is_alphanumeric(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool is_beyond_ascii(char c) {
+    return static_cast<unsigned char>(c) >= 0x80;
+}
+
+/// Takes what stands before the next `separator` off `text`, the separator too.
+std::string_view take_until(std::string_view& text, char separator) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    const auto part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return part;
+}
+
+std::optional<std::uint32_t> number(std::string_view text) {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+bool is_label(std::string_view label) {
+    constexpr std::size_t k_longest = 63;  // RFC 1035 2.3.4
+    // Underscores stand in host names of real networks, Windows ones above all.
+    return !label.empty() && label.size() <= k_longest && !label.starts_with('-') &&
+           !label.ends_with('-') && std::ranges::all_of(label, [](char c) {
+               return is_alphanumeric(c) || is_beyond_ascii(c) || c == '-' || c == '_';
+           });
+}
+
+bool are_labels(std::string_view text) {
+    constexpr std::size_t k_longest = 255;  // RFC 5321 4.5.3.1.2
+    if (text.empty() || text.size() > k_longest || text.ends_with('.')) return false;
+    while (!text.empty()) {
+        if (!is_label(take_until(text, '.'))) return false;
+    }
+    return true;
+}
+
+bool is_ipv4(std::string_view text) {
+    if (text.ends_with('.')) return false;
+    int parts = 0;
+    for (; !text.empty(); ++parts) {
+        const auto part = take_until(text, '.');
+        const auto value = number(part);
+        if (!value || *value > 255 || part.size() > 3) return false;
+    }
+    return parts == 4;
+}
+
+bool is_ipv6(std::string_view text) {
+    const auto address = take_until(text, '%');  // what follows is a zone: fe80::1%eth0
+    return std::ranges::count(address, ':') >= 2 && std::ranges::all_of(address, [](char c) {
+               return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' ||
+                      c == '.';
+           });
+}
+
+/// `ADDRESS:PORT`, an IPv6 address in brackets.
+bool is_endpoint(std::string_view text, std::uint32_t least_port) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return false;
+    const auto host = text.substr(0, colon);
+    const auto port = number(text.substr(colon + 1));
+    if (!port || *port < least_port || *port > 65'535) return false;
+    if (host.starts_with('[') && host.ends_with(']'))
+        return is_ipv6(host.substr(1, host.size() - 2));
+    return is_ipv4(host);
+}
+
+}  // namespace
+
+bool is_domain(std::string_view text) {
+    return are_labels(text) && std::ranges::none_of(text, is_beyond_ascii);
+}
+
+bool is_domain_pattern(std::string_view text) {
+    if (text.starts_with("*.")) text.remove_prefix(2);
+    return are_labels(text);
+}
+
+bool is_listen_address(std::string_view text) {
+    return is_endpoint(text, 0);
+}
+
+bool is_server_address(std::string_view text) {
+    return is_ipv4(text) || is_ipv6(text) || is_endpoint(text, 1);
+}
+
+}  // namespace mailroot::config

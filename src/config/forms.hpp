@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string_view>
+
+/// The forms a text in the configuration may have. They say whether a text can be meant; whether an
+/// address can be bound or a server answers is found out by those who use it.
+namespace mailroot::config {
+
+/// `mx.example.com`, a single label too.
+[[nodiscard]] bool is_domain(std::string_view text);
+
+/// `example.com`, `*.example.com`; UTF-8 labels too.
+[[nodiscard]] bool is_domain_pattern(std::string_view text);
+
+/// `0.0.0.0:25`, `[::]:25`; port 0 takes a free one.
+[[nodiscard]] bool is_listen_address(std::string_view text);
+
+/// `192.0.2.1`, `2001:db8::1`, `192.0.2.1:5353`, `[2001:db8::1]:5353`.
+[[nodiscard]] bool is_server_address(std::string_view text);
+
+}  // namespace mailroot::config

@@ -1,0 +1,199 @@
+#include "config/settings.hpp"
+
+#include "config/bindings.hpp"
+#include "config/forms.hpp"
+#include "config/json_text.hpp"
+#include "core/address.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <system_error>
+
+namespace mailroot::config {
+
+namespace {
+
+tl::unexpected<Error> refused(std::string what) {
+    return fail(Error::Kind::config, std::move(what));
+}
+
+/// How many letters must be put in, taken out or changed to make `b` of `a` (Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        std::size_t diagonal = row[0]++;
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+std::string_view last_part(std::string_view path) {
+    return path.substr(path.rfind('.') + 1);  // npos + 1 is 0
+}
+
+/// How far a mistyped path is from a known one. A right name in the wrong group is one step away.
+std::size_t strangeness(std::string_view typed, std::string_view known) {
+    const auto a = lower_case(typed), b = lower_case(known);
+    return std::min(distance(a, b), distance(last_part(a), last_part(b)) + 1);
+}
+
+std::string nearest_key(std::string_view typed) {
+    std::string_view nearest;
+    std::size_t least = std::numeric_limits<std::size_t>::max();
+    const auto consider = [&](std::string_view known) {
+        const std::size_t strange = strangeness(typed, known);
+        if (strange >= least) return;
+        least = strange;
+        nearest = known;
+    };
+    for (const auto& binding : bindings()) {
+        consider(binding.path);
+        if (const auto dot = binding.path.find('.'); dot != std::string_view::npos)
+            consider(binding.path.substr(0, dot));
+    }
+    return std::string(nearest);
+}
+
+const Binding* find(std::string_view path) {
+    const auto all = bindings();
+    const auto found = std::ranges::find(all, path, &Binding::path);
+    return found == all.end() ? nullptr : &*found;
+}
+
+bool is_group(std::string_view path) {
+    return path.empty() || std::ranges::any_of(bindings(), [path](const Binding& binding) {
+               return binding.path.starts_with(path) && binding.path.substr(path.size(), 1) == ".";
+           });
+}
+
+/// A value as it was given, for messages.
+std::string shown(const Json& value) {
+    constexpr std::size_t k_longest = 60;
+    auto text = value.dump(-1, ' ', true, Json::error_handler_t::replace);  // ASCII, so cut freely
+    if (text.size() > k_longest) text = text.substr(0, k_longest) + "...";
+    return text;
+}
+
+Result<void> apply_value(Settings& settings, const Binding& binding, const Json& value) {
+    return std::visit(
+        [&](const auto& kind) -> Result<void> {
+            if (kind.read(settings, value)) return {};
+            return refused(std::string(binding.path) + ": expected " + kind.expected() + ", not " +
+                           shown(value));
+        },
+        binding.value);
+}
+
+/// Sets what stands at `path`, a key or a whole group; the empty path is everything.
+Result<void> apply(Settings& settings, const std::string& path, const Json& value) {
+    if (const auto* binding = find(path)) return apply_value(settings, *binding, value);
+    if (!is_group(path)) {
+        return refused("unknown key '" + path + "', did you mean '" + nearest_key(path) + "'?");
+    }
+    if (!value.is_object()) {
+        return refused((path.empty() ? "" : path + ": ") + "expected an object { … }, not " +
+                       shown(value));
+    }
+    for (const auto& [name, inner] : value.items())
+        MAILROOT_TRY(apply(settings, path.empty() ? name : path + '.' + name, inner));
+    return {};
+}
+
+/// `key.path=VALUE`. VALUE is JSON where that fits the key, else plain text: a hostname may be `7`.
+Result<void> apply_override(Settings& settings, const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) return refused("expected key.path=VALUE");
+    const auto path = text.substr(0, equals);
+    if (path.empty()) return refused("no key before the '='");
+    const auto plain = text.substr(equals + 1);
+    const auto json = parse_json(plain);
+    if (!json) return apply(settings, path, plain);
+    auto applied = apply(settings, path, *json);
+    if (!applied && apply(settings, path, plain)) return {};
+    return applied;
+}
+
+/// The file's text, or nothing where it does not exist and need not.
+Result<std::optional<std::string>> read(const std::filesystem::path& file, bool optional) {
+    std::error_code error;
+    const auto status = std::filesystem::status(file, error);
+    if (status.type() == std::filesystem::file_type::not_found) {
+        if (optional) return std::nullopt;
+        return refused("no such file");
+    }
+    if (error) return refused("cannot be read: " + error.message());
+    if (std::filesystem::is_directory(status)) return refused("is a directory, not a file");
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return refused("cannot be opened for reading");
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (in.bad()) return refused("cannot be read to its end");
+    return text;
+}
+
+Result<void> apply_file(Settings& settings, const std::filesystem::path& file, bool optional) {
+    auto text = read(file, optional);
+    if (!text) return fail(std::move(text));
+    if (!*text) return {};
+    auto json = parse_json(**text);
+    if (!json) return fail(std::move(json));
+    return apply(settings, "", *json);
+}
+
+Result<void> complete(Settings& settings, std::string machine_name) {
+    if (settings.hostname.empty()) {
+        if (!is_domain(machine_name)) {
+            return refused("hostname: must be set, as the machine's name '" + machine_name +
+                           "' is no domain");
+        }
+        settings.hostname = std::move(machine_name);
+    }
+    if (settings.domains.default_domain.empty())
+        settings.domains.default_domain = settings.hostname;
+    return {};
+}
+
+}  // namespace
+
+Result<Settings> load(const std::filesystem::path& file, bool optional,
+                      const std::vector<std::string>& overrides, std::string machine_name) {
+    Settings settings;
+    if (auto applied = apply_file(settings, file, optional); !applied)
+        return fail(std::move(applied), file.string());
+    for (const auto& text : overrides) {
+        if (auto applied = apply_override(settings, text); !applied)
+            return fail(std::move(applied), "--set " + text);
+    }
+    MAILROOT_TRY(complete(settings, std::move(machine_name)));
+    return settings;
+}
+
+std::string to_json(const Settings& settings) {
+    Settings copy = settings;  // the table's members are references to what may be changed
+    Json json = Json::object();
+    for (const auto& binding : bindings()) {
+        const auto dot = binding.path.find('.');
+        Json& group =
+            dot == std::string_view::npos ? json : json[std::string(binding.path.substr(0, dot))];
+        group[std::string(last_part(binding.path))] =
+            std::visit([&](const auto& kind) { return kind.write(copy); }, binding.value);
+    }
+    constexpr int k_indent = 4;
+    return json.dump(k_indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<Key> keys() {
+    std::vector<Key> keys;
+    for (const auto& binding : bindings()) keys.push_back({binding.path, binding.meaning});
+    return keys;
+}
+
+}  // namespace mailroot::config

@@ -1,0 +1,93 @@
+#include "config/forms.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace mailroot::config;
+
+namespace {
+
+struct Row {
+    std::string text;
+    bool fits;
+};
+
+}  // namespace
+
+TEST_CASE("a domain is made of labels") {
+    const Row rows[] = {
+        {"mx.example.com", true},
+        {"localhost", true},
+        {"host_1.example", true},
+        {"1.example", true},
+        {std::string(63, 'a') + ".example", true},
+        {std::string(64, 'a') + ".example", false},
+        {"", false},
+        {".", false},
+        {"a..b", false},
+        {".example", false},
+        {"example.", false},
+        {"-a.example", false},
+        {"a-.example", false},
+        {"a b", false},
+        {"a@b", false},
+        {"bücher.example", false},
+        {"*.example", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_domain(row.text) == row.fits);
+    }
+    std::string long_domain = "a";
+    while (long_domain.size() < 256) long_domain += ".a";
+    CHECK_FALSE(is_domain(long_domain));
+}
+
+TEST_CASE("a domain pattern may begin with an asterisk, nothing else") {
+    const Row rows[] = {
+        {"example.com", true},
+        {"*.example.com", true},
+        {"bücher.example", true},
+        {"*example.com", false},
+        {"a.*.com", false},
+        {"*.", false},
+        {"*", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_domain_pattern(row.text) == row.fits);
+    }
+}
+
+TEST_CASE("an address to listen at has a port") {
+    const Row rows[] = {
+        {"0.0.0.0:25", true},        {"[::]:25", true},         {"127.0.0.1:0", true},
+        {"[fe80::1%eth0]:25", true}, {"0.0.0.0", false},        {"0.0.0.0:", false},
+        {"0.0.0.0:65536", false},    {"0.0.0.0:-1", false},     {":25", false},
+        {"::1:25", false},           {"[::1]", false},          {"256.0.0.1:25", false},
+        {"1.2.3:25", false},         {"1.2.3.4.5:25", false},   {"1.2.3.4.:25", false},
+        {"localhost:25", false},     {"[192.0.2.1]:25", false}, {"", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_listen_address(row.text) == row.fits);
+    }
+}
+
+TEST_CASE("a name server's address may have a port") {
+    const Row rows[] = {
+        {"192.0.2.53", true},
+        {"2001:db8::53", true},
+        {"192.0.2.53:5353", true},
+        {"[2001:db8::53]:53", true},
+        {"192.0.2.53:0", false},
+        {"dns.example", false},
+        {"", false},
+        {"192.0.2", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_server_address(row.text) == row.fits);
+    }
+}

@@ -1,0 +1,296 @@
+#include "config/settings.hpp"
+
+#include "config/scratch_folder.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace mailroot;
+using namespace mailroot::config;
+
+namespace {
+
+const std::string k_machine = "box.example";
+
+Result<Settings> load_text(const ScratchFolder& folder, const std::string& text) {
+    return load(folder.write("mailroot.json", text), false, {}, k_machine);
+}
+
+Result<Settings> load_override(const std::string& text) {
+    return load("", true, {text}, k_machine);
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("without a file everything has its default, and names come from the machine") {
+    const auto settings = load("/nonexistent/mailroot.json", true, {}, k_machine);
+    REQUIRE(settings);
+    CHECK(settings->hostname == "box.example");
+    CHECK(settings->domains.default_domain == "box.example");
+    CHECK(settings->delivery.retry == std::vector<milliseconds>{15min, 30min, 60min, 240min});
+    CHECK(settings->limits.message_size == 32u << 20);
+}
+
+TEST_CASE("a hostname that was set is the default domain too, unless that is set") {
+    CHECK(load_override("hostname=mx.example")->domains.default_domain == "mx.example");
+    CHECK(load_override("domains.default=other.example")->hostname == "box.example");
+    CHECK(load_override("domains.default=other.example")->domains.default_domain ==
+          "other.example");
+}
+
+TEST_CASE("a machine whose name is no domain must be given a hostname") {
+    const auto settings = load("", true, {}, "my box");
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().kind == Error::Kind::config);
+    CHECK(contains(settings.error().what, "hostname"));
+    CHECK(contains(settings.error().what, "my box"));
+    CHECK(load("", true, {"hostname=mx.example"}, "my box"));
+}
+
+TEST_CASE("every kind of value is read from the file") {
+    const ScratchFolder folder;
+    const auto settings = load_text(folder, R"(
+        // of this host
+        {
+            "hostname": "mx.example",
+            "listen": ["127.0.0.1:2525"],
+            "domains": { "default": "a.example", "aliases": ["b.example", "*.c.example"] },
+            "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
+            /* quicker
+               than usual */
+            "delivery": { "retry": ["1s", "2m"], "port": 2525 },
+            "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" }
+        })");
+    REQUIRE_MESSAGE(settings, settings.error().what);
+    CHECK(settings->hostname == "mx.example");
+    CHECK(settings->listen == std::vector<std::string>{"127.0.0.1:2525"});
+    CHECK(settings->domains.default_domain == "a.example");
+    CHECK(settings->domains.aliases == std::vector<std::string>{"b.example", "*.c.example"});
+    CHECK(settings->limits.message_size == 2u << 20);
+    CHECK(settings->limits.recipients == 7);
+    CHECK(settings->limits.idle == 90min);
+    CHECK(settings->delivery.retry == std::vector<milliseconds>{1s, 2min});
+    CHECK(settings->delivery.port == 2525);
+    CHECK(settings->delivery.hops == 15);
+    CHECK(settings->pickup.dots == "raw");
+    CHECK(settings->pickup.keep_bcc);
+    CHECK(settings->pickup.settle == 0s);
+}
+
+TEST_CASE("a size may be a number of octets") {
+    CHECK(load_override("limits.messageSize=4096")->limits.message_size == 4096);
+}
+
+TEST_CASE("what the file cannot mean is refused, with file, key and what was expected") {
+    struct Row {
+        std::string text, said;
+    };
+    const Row rows[] = {
+        {R"({"hostname": 7})", "hostname: expected a domain such as \"mx.example.com\", not 7"},
+        {R"({"hostname": "a b"})", "hostname: expected a domain"},
+        {R"({"hostname": null})", "hostname: expected a domain"},
+        {R"({"listen": "0.0.0.0:25"})", "listen: expected a list of ADDRESS:PORT"},
+        {R"({"listen": ["25"]})", "listen: expected a list of ADDRESS:PORT"},
+        {R"({"domains": {"aliases": ["*"]}})", "domains.aliases: expected a list of domains"},
+        {R"({"limits": {"messageSize": "32X"}})", "limits.messageSize: expected a size"},
+        {R"({"limits": {"messageSize": -1}})", "limits.messageSize: expected a size"},
+        {R"({"limits": {"messageSize": "2000T"}})", "limits.messageSize: expected a size"},
+        {R"({"limits": {"recipients": 0}})", "limits.recipients: expected a whole number from 1"},
+        {R"({"limits": {"recipients": 1.5}})", "limits.recipients: expected a whole number"},
+        {R"({"limits": {"recipients": "7"}})", "limits.recipients: expected a whole number"},
+        {R"({"limits": {"connections": 0}})", "limits.connections: expected a whole number from 1"},
+        {R"({"limits": {"idle": 600}})", "limits.idle: expected a duration such as"},
+        {R"({"limits": {"idle": "0s"}})", "limits.idle: expected a duration"},
+        {R"({"delivery": {"expire": "4000d"}})", "delivery.expire: expected a duration"},
+        {R"({"delivery": {"retry": []}})", "delivery.retry: expected a list of at least one"},
+        {R"({"delivery": {"retry": ["1s", "0s"]}})", "delivery.retry: expected a list"},
+        {R"({"delivery": {"retry": "1s"}})", "delivery.retry: expected a list"},
+        {R"({"delivery": {"connections": 0}})", "delivery.connections: expected a whole number"},
+        {R"({"delivery": {"port": 0}})", "delivery.port: expected a port from 1 to 65535, not 0"},
+        {R"({"delivery": {"port": 65536}})", "delivery.port: expected a port"},
+        {R"({"delivery": 25})", "delivery: expected an object"},
+        {R"({"dns": {"servers": ["dns.example"]}})", "dns.servers: expected a list of IP"},
+        {R"({"pickup": {"dots": "Raw"}})",
+         "pickup.dots: expected \"auto\", \"unstuff\" or \"raw\", not \"Raw\""},
+        {R"({"pickup": {"keepBcc": "yes"}})", "pickup.keepBcc: expected true or false"},
+        {R"([])", "expected an object"},
+    };
+    const ScratchFolder folder;
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        const auto settings = load_text(folder, row.text);
+        REQUIRE_FALSE(settings);
+        CAPTURE(settings.error().what);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(settings.error().what.starts_with(folder.path().string() +
+                                                "/mailroot.json: " + row.said));
+    }
+}
+
+TEST_CASE("an unknown key is refused, and the nearest known one named") {
+    struct Row {
+        std::string text, key, nearest;
+    };
+    const Row rows[] = {
+        {R"({"delivery": {"prot": 25}})", "delivery.prot", "delivery.port"},
+        {R"({"delivery": {"Port": 25}})", "delivery.Port", "delivery.port"},
+        {R"({"limits": {"hops": 25}})", "limits.hops", "delivery.hops"},
+        {R"({"port": 25})", "port", "delivery.port"},
+        {R"({"hostName": "a"})", "hostName", "hostname"},
+        {R"({"delivry": {"port": 25}})", "delivry", "delivery"},
+    };
+    const ScratchFolder folder;
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        const auto settings = load_text(folder, row.text);
+        REQUIRE_FALSE(settings);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(contains(settings.error().what, "mailroot.json: unknown key '" + row.key +
+                                                  "', did you mean '" + row.nearest + "'?"));
+    }
+}
+
+TEST_CASE("what is no JSON is refused by line and column, in plain words") {
+    struct Row {
+        std::string text, said;
+    };
+    const Row rows[] = {
+        {"{\n  \"hostname\": mx\n}", "line 2, column 15: unexpected 'm'"},
+        {"{\n  \"hostname\" \"mx\"\n}", "line 2, column 17: unexpected '\"'"},
+        {"{\"a\": 1,}", "line 1, column 9: unexpected '}'"},
+        {"{\"listen\": [", "line 1, column 13: the text ends too early"},
+        {"", "line 1, column 1: the text ends too early"},
+        {"{} x", "line 1, column 4: unexpected 'x'"},
+        {"{\"hostname\": \"a\nb\"}", "line 1, column 16: unexpected end of the line"},
+        {"{\"hostname\": \"\xff\"}", "line 1, column 15: unexpected character beyond ASCII"},
+    };
+    const ScratchFolder folder;
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        const auto settings = load_text(folder, row.text);
+        REQUIRE_FALSE(settings);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(settings.error().what == folder.path().string() + "/mailroot.json: " + row.said);
+    }
+}
+
+TEST_CASE("a key that stands twice is refused") {
+    const ScratchFolder folder;
+    const auto settings = load_text(folder, R"({"dns": {"timeout": "1s", "timeout": "2s"}})");
+    REQUIRE_FALSE(settings);
+    CHECK(contains(settings.error().what, "'timeout' stands twice"));
+    CHECK(load_text(folder, R"({"limits": {"connections": 5}, "delivery": {"connections": 5}})"));
+}
+
+TEST_CASE("a file that cannot be read is named, with the reason") {
+    const ScratchFolder folder;
+    const auto missing = load(folder.path() / "absent.json", false, {}, k_machine);
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error().kind == Error::Kind::config);
+    CHECK(missing.error().what == folder.path().string() + "/absent.json: no such file");
+
+    for (const bool optional : {false, true}) {
+        const auto directory = load(folder.path(), optional, {}, k_machine);
+        REQUIRE_FALSE(directory);
+        CHECK(directory.error().kind == Error::Kind::config);
+        CHECK(directory.error().what == folder.path().string() + ": is a directory, not a file");
+    }
+
+    std::filesystem::create_symlink("loop", folder.path() / "loop");
+    const auto loop = load(folder.path() / "loop", true, {}, k_machine);
+    REQUIRE_FALSE(loop);
+    CHECK(contains(loop.error().what, "loop: cannot be read: "));
+}
+
+TEST_CASE("an override beats the file, the later one the earlier") {
+    const ScratchFolder folder;
+    const auto file = folder.write("mailroot.json", R"({"delivery": {"port": 1, "hops": 2}})");
+    const auto settings = load(file, false, {"delivery.port=3", "delivery.port=4"}, k_machine);
+    REQUIRE(settings);
+    CHECK(settings->delivery.port == 4);
+    CHECK(settings->delivery.hops == 2);
+}
+
+TEST_CASE("an override is JSON or plain text") {
+    CHECK(load_override("hostname=mx.example")->hostname == "mx.example");
+    CHECK(load_override("hostname=\"mx.example\"")->hostname == "mx.example");
+    CHECK(load_override("hostname=7")->hostname == "7");
+    CHECK(load_override("delivery.expire=2d")->delivery.expire == 48h);
+    CHECK(load_override("delivery.retry=[\"1s\",\"2s\"]")->delivery.retry ==
+          std::vector<milliseconds>{1s, 2s});
+    CHECK(load_override("domains.aliases=[\"a.example\"]")->domains.aliases ==
+          std::vector<std::string>{"a.example"});
+    CHECK(load_override("pickup.keepBcc=true")->pickup.keep_bcc);
+    CHECK(load_override("limits.messageSize=1M")->limits.message_size == 1u << 20);
+    CHECK(load_override("delivery={\"port\": 26, \"hops\": 3}")->delivery.port == 26);
+}
+
+TEST_CASE("an override that cannot be used is named") {
+    struct Row {
+        std::string text, said;
+    };
+    const Row rows[] = {
+        {"hostname", "expected key.path=VALUE"},
+        {"=5", "no key before the '='"},
+        {"delivery.prot=25", "unknown key 'delivery.prot', did you mean 'delivery.port'?"},
+        {"delivery.port=many", "delivery.port: expected a port from 1 to 65535, not \"many\""},
+        {"delivery.port=0", "delivery.port: expected a port from 1 to 65535, not 0"},
+        {"delivery=25", "delivery: expected an object"},
+        {"delivery.retry=[\"1s\"", "delivery.retry: expected a list"},
+        {"hostname=\xff", "hostname: expected a domain"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        const auto settings = load_override(row.text);
+        REQUIRE_FALSE(settings);
+        CAPTURE(settings.error().what);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(settings.error().what.starts_with("--set " + row.text + ": " + row.said));
+    }
+}
+
+TEST_CASE("what is printed is what is read, every key in it") {
+    const ScratchFolder folder;
+    const auto settings =
+        load("", true,
+             {"hostname=mx.example", "listen=[]", "limits.messageSize=1000", "limits.idle=1s",
+              "delivery.retry=[\"1s\"]", "delivery.port=1", "dns.servers=[\"::1\"]",
+              "pickup.keepBcc=true", "pickup.dots=unstuff"},
+             k_machine);
+    REQUIRE(settings);
+    const auto printed = to_json(*settings);
+    const auto again = load_text(folder, printed);
+    REQUIRE_MESSAGE(again, again.error().what);
+    CHECK(to_json(*again) == printed);
+    CHECK(again->delivery.retry == std::vector<milliseconds>{1s});
+    CHECK(again->limits.message_size == 1000);
+
+    const auto json = nlohmann::json::parse(printed);
+    for (const auto& key : keys()) {
+        CAPTURE(key.path);
+        std::string pointer{"/"};
+        pointer += key.path;
+        std::ranges::replace(pointer, '.', '/');
+        CHECK(json.contains(nlohmann::json::json_pointer(pointer)));
+        CHECK_FALSE(key.meaning.empty());
+    }
+    CHECK(json.flatten().size() >= keys().size());
+    CHECK(json["delivery"]["expire"] == "2d");
+    CHECK(json["limits"]["messageSize"] == "1000");
+}
+
+TEST_CASE("keys come in the manual's order") {
+    const auto all = keys();
+    REQUIRE(all.size() > 2);
+    CHECK(all.front().path == "hostname");
+    CHECK(all[1].path == "listen");
+    CHECK(all.back().path == "pickup.settle");
+}

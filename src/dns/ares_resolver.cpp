@@ -1,0 +1,190 @@
+#include "dns/ares_resolver.hpp"
+
+#include "dns/answer.hpp"
+
+#include <ares.h>
+
+#include <algorithm>
+#include <arpa/nameser.h>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <sys/time.h>
+#include <utility>
+
+namespace mailroot::dns {
+
+namespace {
+
+using Octets = std::span<const unsigned char>;
+
+Status status_of(int ares_status) {
+    switch (ares_status) {
+        case ARES_SUCCESS:
+        case ARES_ENODATA:
+            return Status::no_data;  // what the message holds decides
+        case ARES_ENOTFOUND:
+        case ARES_EBADNAME:  // a label beyond 63 octets: no server could know it
+            return Status::no_such_domain;
+        default:
+            return Status::temporary;
+    }
+}
+
+std::string lower_words(int ares_status) {
+    std::string words = ares_strerror(ares_status);
+    // "DNS server returned …", "Timeout while …": one line of ours begins small, but for DNS.
+    if (!words.starts_with("DNS") && !words.empty() && words[0] >= 'A' && words[0] <= 'Z')
+        words[0] = static_cast<char>(words[0] - 'A' + 'a');
+    return words;
+}
+
+/// The answer to a question that ended with `ares_status`; `parse` reads the message.
+template <class Answer, class Parse>
+Answer make_answer(int ares_status, Octets message, const std::string& name, const Parse& parse) {
+    const Status status = status_of(ares_status);
+    if (status == Status::no_data) return parse(message, name);
+    Answer answer;
+    // RFC 2308 5: the SOA in it says for how long there is no such name.
+    if (status == Status::no_such_domain) answer.ttl = parse(message, name).ttl;
+    answer.status = status;
+    answer.error = status == Status::no_such_domain ? "no such domain: " + name
+                                                    : name + ": " + lower_words(ares_status);
+    return answer;
+}
+
+/// A question under way: c-ares holds it as a plain pointer until it calls back.
+struct Question {
+    std::string name;
+    std::function<void(int ares_status, Octets message)> then;
+};
+
+class AresResolver final : public Resolver {
+ public:
+    explicit AresResolver(Reactor& reactor) : reactor_(reactor) {}
+
+    ~AresResolver() override {
+        timer_.reset();
+        if (channel_ != nullptr) ares_destroy(channel_);  // answers what is under way
+    }
+
+    AresResolver(const AresResolver&) = delete;
+    AresResolver& operator=(const AresResolver&) = delete;
+
+    Result<void> open(const ResolverOptions& options);
+
+    void mx(std::string_view name, std::function<void(MxAnswer)> then) override {
+        ask<MxAnswer>(name, ns_t_mx, parse_mx, std::move(then));
+    }
+
+    void addresses(std::string_view name, Family family,
+                   std::function<void(AddressAnswer)> then) override {
+        ask<AddressAnswer>(
+            name, family == Family::ipv4 ? ns_t_a : ns_t_aaaa,
+            [family](Octets message, std::string_view asked) {
+                return parse_addresses(message, asked, family);
+            },
+            std::move(then));
+    }
+
+ private:
+    template <class Answer, class Parse>
+    void ask(std::string_view name, int type, Parse parse, std::function<void(Answer)> then);
+
+    static void socket_changed(void* self, ares_socket_t fd, int readable, int writable);
+    static void answered(void* question, int status, int timeouts, unsigned char* message,
+                         int length);
+    void process(ares_socket_t readable, ares_socket_t writable);
+    void set_timer();
+
+    Reactor& reactor_;
+    ares_channel channel_ = nullptr;
+    std::unique_ptr<Reactor::Timer> timer_;
+};
+
+Result<void> AresResolver::open(const ResolverOptions& options) {
+    // At most three rounds through the servers: 5 + 10 + 20 seconds, then the mail waits anyway.
+    constexpr int k_rounds = 3;
+    // Larger answers over UDP are cut into fragments, which get lost (DNS flag day 2020).
+    constexpr int k_udp_octets = 1232;
+    ares_options settings{};
+    settings.flags = ARES_FLAG_EDNS;  // and never ARES_FLAG_IGNTC: what is truncated goes to TCP
+    settings.ednspsz = k_udp_octets;
+    settings.timeout = static_cast<int>(
+        std::clamp<std::int64_t>(options.timeout.count(), 1, std::numeric_limits<int>::max()));
+    settings.tries = k_rounds;
+    settings.sock_state_cb = &AresResolver::socket_changed;
+    settings.sock_state_cb_data = this;
+    const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                     ARES_OPT_SOCK_STATE_CB;
+    if (const int status = ares_init_options(&channel_, &settings, mask); status != ARES_SUCCESS)
+        return fail(Error::Kind::config, "name resolution: " + lower_words(status));
+
+    std::string list;
+    for (const auto& server : options.servers) list += (list.empty() ? "" : ",") + server;
+    if (list.empty()) return {};
+    if (const int status = ares_set_servers_ports_csv(channel_, list.c_str());
+        status != ARES_SUCCESS)
+        return fail(Error::Kind::config, "name servers '" + list + "': " + lower_words(status));
+    return {};
+}
+
+template <class Answer, class Parse>
+void AresResolver::ask(std::string_view name, int type, Parse parse,
+                       std::function<void(Answer)> then) {
+    auto question = std::make_unique<Question>();
+    question->name = name;
+    question->then = [&reactor = reactor_, asked = question->name, parse, then = std::move(then)](
+                         int status, Octets message) {
+        // c-ares may call back from within the question, and must not be destroyed from a callback.
+        reactor.post(
+            [then, answer = make_answer<Answer>(status, message, asked, parse)] { then(answer); });
+    };
+    auto* const held = question.release();
+    ares_query(channel_, held->name.c_str(), ns_c_in, type, &AresResolver::answered, held);
+    set_timer();
+}
+
+void AresResolver::answered(void* question, int status, int, unsigned char* message, int length) {
+    const std::unique_ptr<Question> done(static_cast<Question*>(question));
+    done->then(status,
+               message == nullptr ? Octets{} : Octets{message, static_cast<std::size_t>(length)});
+}
+
+void AresResolver::socket_changed(void* self, ares_socket_t fd, int readable, int writable) {
+    auto& resolver = *static_cast<AresResolver*>(self);
+    if (readable == 0 && writable == 0) return resolver.reactor_.unwatch(fd);
+    resolver.reactor_.watch(fd, {.readable = readable != 0, .writable = writable != 0},
+                            [&resolver, fd](Reactor::Readiness ready) {
+                                resolver.process(ready.readable ? fd : ARES_SOCKET_BAD,
+                                                 ready.writable ? fd : ARES_SOCKET_BAD);
+                            });
+}
+
+void AresResolver::process(ares_socket_t readable, ares_socket_t writable) {
+    ares_process_fd(channel_, readable, writable);
+    set_timer();
+}
+
+void AresResolver::set_timer() {
+    timeval left{};
+    if (ares_timeout(channel_, nullptr, &left) == nullptr) return timer_.reset();
+    const auto delay = std::chrono::ceil<std::chrono::milliseconds>(
+        std::chrono::seconds(left.tv_sec) + std::chrono::microseconds(left.tv_usec));
+    timer_ = reactor_.after(delay, [this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Resolver>> make_ares_resolver(Reactor& reactor,
+                                                     const ResolverOptions& options) {
+    static const int initialised = ares_library_init(ARES_LIB_INIT_ALL);
+    if (initialised != ARES_SUCCESS)
+        return fail(Error::Kind::config, "name resolution: " + lower_words(initialised));
+    auto resolver = std::make_unique<AresResolver>(reactor);
+    MAILROOT_TRY(resolver->open(options));
+    return resolver;
+}
+
+}  // namespace mailroot::dns

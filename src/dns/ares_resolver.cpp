@@ -33,6 +33,9 @@ Status status_of(int ares_status) {
 }
 
 std::string lower_words(int ares_status) {
+    // "Could not contact DNS servers", says c-ares, of SERVFAIL and REFUSED too.
+    if (ares_status == ARES_ECONNREFUSED)
+        return "every name server failed, refused or is not there";
     std::string words = ares_strerror(ares_status);
     // "DNS server returned …", "Timeout while …": one line of ours begins small, but for DNS.
     if (!words.starts_with("DNS") && !words.empty() && words[0] >= 'A' && words[0] <= 'Z')

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "config/settings.hpp"
 #include "core/clock.hpp"
 #include "core/result.hpp"
 
@@ -64,6 +65,10 @@ enum Exit : int {
 
 /// Prints `mailroot: <what>` to the environment's error stream and gives the error's exit code.
 int give_up(Environment& environment, const Error& error);
+
+/// The configuration in force: `--config`, or what lies in the mailroot, and `--set`. The mailroot
+/// itself need not exist.
+Result<config::Settings> settings_of(const Environment& environment);
 
 void add_badmail_report(CLI::App& command, Environment& environment);
 void add_config_check(CLI::App& command, Environment& environment);

@@ -1,0 +1,66 @@
+#include "commands/config_check.hpp"
+
+#include "commands/terminal.hpp"
+#include "config/scratch_folder.hpp"
+
+#include <CLI/CLI.hpp>
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+using namespace mailroot;
+using namespace mailroot::commands;
+
+TEST_CASE("config-check prints each key on a line, aligned, as --set takes it") {
+    Terminal terminal({"hostname=mx.example", "delivery.port=26", "pickup.keepBcc=true"});
+    CHECK(run_config_check({}, terminal.environment) == 0);
+    CHECK(terminal.error.str().empty());
+    const auto text = terminal.out.str();
+    for (const auto* line :
+         {"hostname                       = mx.example\n",
+          "listen                         = [\"0.0.0.0:25\",\"[::]:25\"]\n",
+          "delivery.retry                 = [\"15m\",\"30m\",\"1h\",\"4h\"]\n",
+          "delivery.messagesPerConnection = 20\n", "delivery.port                  = 26\n",
+          "limits.messageSize             = 32M\n", "pickup.keepBcc                 = true\n"}) {
+        CAPTURE(line);
+        CHECK(text.find(line) != std::string::npos);
+    }
+    CHECK(static_cast<std::size_t>(std::ranges::count(text, '\n')) == config::keys().size());
+}
+
+TEST_CASE("what config-check prints as JSON is a configuration again") {
+    Terminal terminal({"hostname=mx.example", "delivery.port=26"});
+    CHECK(run_config_check({.json = true}, terminal.environment) == 0);
+    const ScratchFolder folder;
+    Terminal again;
+    again.environment.options.config = folder.write("mailroot.json", terminal.out.str());
+    CHECK(run_config_check({.json = true}, again.environment) == 0);
+    CHECK(again.out.str() == terminal.out.str());
+    CHECK(nlohmann::json::parse(again.out.str())["delivery"]["port"] == 26);
+}
+
+TEST_CASE("config-check says what is wrong, and nothing else") {
+    for (const bool json : {false, true}) {
+        Terminal terminal({"delivery.prot=26"});
+        CHECK(run_config_check({json}, terminal.environment) == 78);
+        CHECK(terminal.out.str().empty());
+        CHECK(terminal.error.str() ==
+              "mailroot: --set delivery.prot=26: unknown key 'delivery.prot', did you mean "
+              "'delivery.port'?\n");
+    }
+}
+
+TEST_CASE("config-check runs as its command line says") {
+    for (const bool json : {false, true}) {
+        CAPTURE(json);
+        Terminal terminal({"hostname=mx.example"});
+        CLI::App app;
+        add_config_check(app, terminal.environment);
+        app.parse(json ? "--json" : "");
+        CHECK(terminal.out.str().empty());
+        REQUIRE(terminal.environment.run);
+        CHECK(terminal.environment.run() == 0);
+        CHECK(terminal.out.str().starts_with(json ? "{" : "hostname"));
+    }
+}

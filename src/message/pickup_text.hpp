@@ -38,7 +38,8 @@ class PickupOutput {
     virtual void lone_dot(bool last) = 0;
 };
 
-/// Turns LF, CR and CRLF into CRLF and gives the last line one.
+/// Turns LF, CR and CRLF into CRLF and gives the last line one. Its templates are defined where
+/// they are used, in pickup_text.cpp.
 class LineEnds {
  public:
     /// Calls `emit` with runs of octets, as long as the input allows.

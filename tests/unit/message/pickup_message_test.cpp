@@ -345,6 +345,13 @@ TEST_CASE("the size limit counts the message and names the line that passes it")
         const auto in_octets = scanned(file, rules, 1);
         CHECK((in_octets ? "none" : in_octets.error().what) == row.what);
     }
+    // 8 + 3 + 2 + 3 + 7: a dot that was held back counts as a line.
+    CHECK(refusal(k_block + "A: 1\n\n.\n\nx\nabcde\n",
+                  {.dots = Dots::raw, .max_size = 22, .default_domain = ""}) ==
+          "line 8: message larger than 22 octets");
+    // 8 + 4 + 4 + 7, two less unstuffed; that it is not unstuffed is known at the end.
+    CHECK(refusal(k_block + "A: 1\n\n..\n.a\nabcde\n", {.max_size = 22, .default_domain = ""}) ==
+          "line 7: message larger than 22 octets");
     PickupScanner scanner({.max_size = 100, .default_domain = ""});
     CHECK_FALSE(scanner.feed(k_block + "A: 1\n\n" + std::string(200, 'x')));
 }

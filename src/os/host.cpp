@@ -1,8 +1,11 @@
 #include "os/host.hpp"
 
+#include <arpa/inet.h>
 #include <array>
+#include <ifaddrs.h>
 #include <memory>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <string_view>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +25,31 @@ std::string canonical_name(const std::string& host) {
     return found->ai_canonname == nullptr ? std::string() : std::string(found->ai_canonname);
 }
 
+std::string address_text(const sockaddr* address) {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (address != nullptr && address->sa_family == AF_INET) {
+        ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, text,
+                    sizeof text);
+    } else if (address != nullptr && address->sa_family == AF_INET6) {
+        ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, text,
+                    sizeof text);
+    }
+    return text;
+}
+
 }  // namespace
+
+std::vector<std::string> machine_addresses() {
+    ifaddrs* found = nullptr;
+    if (::getifaddrs(&found) != 0) return {};
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> held(found, &::freeifaddrs);
+    std::vector<std::string> addresses;
+    for (const auto* entry = found; entry != nullptr; entry = entry->ifa_next) {
+        auto text = address_text(entry->ifa_addr);
+        if (!text.empty()) addresses.push_back(std::move(text));
+    }
+    return addresses;
+}
 
 std::string machine_name() {
     std::array<char, 256> plain{};

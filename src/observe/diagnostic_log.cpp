@@ -1,0 +1,100 @@
+#include "observe/diagnostic_log.hpp"
+
+#include "core/quantity.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <string>
+
+namespace mailroot::observe {
+
+namespace {
+
+std::string sender_text(const Envelope& envelope) {
+    return '<' + envelope.reverse_path.text() + '>';
+}
+
+std::string_view word(Verdict::Kind kind) {
+    switch (kind) {
+        case Verdict::Kind::delivered:
+            return "delivered";
+        case Verdict::Kind::deferred:
+            return "deferred";
+        default:
+            return "failed";
+    }
+}
+
+class DiagnosticLog final : public EventLog {
+ public:
+    explicit DiagnosticLog(Loudness loudness)
+        : log_("mailroot", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
+        log_.set_pattern("mailroot: %v");
+        log_.set_level(loudness == Loudness::quiet    ? spdlog::level::warn
+                       : loudness == Loudness::normal ? spdlog::level::info
+                                                      : spdlog::level::debug);
+        log_.flush_on(spdlog::level::info);
+    }
+
+    void received(const MessageId& id, const Envelope& envelope, std::uint64_t octets,
+                  std::string_view client) override {
+        log_.info("{}: received from {} at {}, {} recipients, {}", id.text(), sender_text(envelope),
+                  client, envelope.recipients.size(), short_size_text(octets));
+    }
+
+    void picked_up(const MessageId& id, std::string_view file, const Envelope& envelope,
+                   std::string_view dots) override {
+        log_.info("{}: picked up {} from {}, {} recipients, dots {}", id.text(), file,
+                  sender_text(envelope), envelope.recipients.size(), dots);
+    }
+
+    void attempted(const MessageId& id, const Address& recipient, const Verdict& verdict,
+                   std::optional<TimePoint> next_attempt) override {
+        const auto host = verdict.host.empty() ? "" : " via " + verdict.host;
+        const auto next = next_attempt ? ", next attempt " + time_text(*next_attempt) : "";
+        log_.info("{}: {} {}{}: {}{}", id.text(), word(verdict.kind), recipient.text(), host,
+                  verdict.reply.text(), next);
+    }
+
+    void reported(const MessageId& id, const MessageId& report, const Address& sender) override {
+        log_.info("{}: reported to {} as {}", id.text(), sender.text(), report.text());
+    }
+
+    void badmailed(const MessageId& id, std::string_view reason) override {
+        log_.warn("{}: to Badmail: {}", id.text(), reason);
+    }
+
+    void settled(const MessageId& id) override { log_.debug("{}: settled", id.text()); }
+
+    void set_aside(std::string_view file, const Error& reason) override {
+        log_.warn("left where it is: {}: {}", file, reason.what);
+    }
+
+    void session(std::string_view client, std::string_view what) override {
+        log_.debug("[{}] {}", client, what);
+    }
+
+    void notice(std::string_view what) override { log_.info("{}", what); }
+    void warning(std::string_view what) override { log_.warn("{}", what); }
+
+ private:
+    static std::string time_text(TimePoint time) {
+        const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+        std::tm local{};
+        ::localtime_r(&seconds, &local);
+        char text[32];
+        std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+        return text;
+    }
+
+    spdlog::logger log_;
+};
+
+}  // namespace
+
+std::unique_ptr<EventLog> make_diagnostic_log(Loudness loudness) {
+    return std::make_unique<DiagnosticLog>(loudness);
+}
+
+}  // namespace mailroot::observe

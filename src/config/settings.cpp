@@ -100,11 +100,12 @@ Result<void> apply(Settings& settings, const std::string& path, const Json& valu
         return refused("unknown key '" + path + "', did you mean '" + nearest_key(path) + "'?");
     }
     if (!value.is_object()) {
-        return refused((path.empty() ? "" : path + ": ") + "expected an object { … }, not " +
+        return refused((path.empty() ? "" : path + ": ") + "expected an object {...}, not " +
                        shown(value));
     }
+    const std::string prefix = path.empty() ? "" : path + '.';
     for (const auto& [name, inner] : value.items())
-        MAILROOT_TRY(apply(settings, path.empty() ? name : path + '.' + name, inner));
+        MAILROOT_TRY(apply(settings, prefix + name, inner));
     return {};
 }
 

@@ -10,7 +10,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <sys/time.h>
 #include <utility>
 
 namespace mailroot::dns {

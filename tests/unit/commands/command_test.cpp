@@ -1,7 +1,7 @@
 #include "commands/command.hpp"
 
 #include "commands/terminal.hpp"
-#include "config/scratch_folder.hpp"
+#include "scratch_folder.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 #include "commands/config_check.hpp"
 
 #include "commands/terminal.hpp"
-#include "config/scratch_folder.hpp"
+#include "scratch_folder.hpp"
 
 #include <CLI/CLI.hpp>
 #include <doctest/doctest.h>

@@ -13,8 +13,8 @@ using Json = nlohmann::json;
 
 namespace {
 
-const Nsd& name_server() {
-    static const Nsd nsd(R"(
+std::string records() {
+    std::string text = R"(
 $TTL 600
 a                MX     20 second
 a                MX     5 first
@@ -27,7 +27,15 @@ plain            A      192.0.2.7
 useless          TXT    "no address, no MX"
 lost             MX     10 gone
 xn--bcher-kva    MX     10 first
-)");
+)";
+    for (int i = 0; i < 40; ++i) {
+        text += "many MX 10 a-mail-host-with-a-name-long-enough-" + std::to_string(10 + i) + "\n";
+    }
+    return text;
+}
+
+const Nsd& name_server() {
+    static const Nsd nsd(records());
     return nsd;
 }
 
@@ -126,6 +134,12 @@ TEST_CASE("of several names the worst decides the exit code") {
     CHECK(look_up({"a.test", "elsewhere.example"}).code == 75);
     CHECK(look_up({"elsewhere.example", "null.test", "a.test"}).code == 68);
     CHECK(look_up({"elsewhere.example", "null.test", "a b"}).code == 65);
+}
+
+TEST_CASE("mx-lookup names every host of an answer too large for UDP") {
+    const auto seen = look_up({"many.test"}, true);
+    CHECK(seen.code == 68);
+    CHECK(Json::parse(seen.out)[0]["hosts"].size() == 40);
 }
 
 TEST_CASE("mx-lookup reads names from standard input, one a line") {

@@ -1,6 +1,6 @@
 #include "config/settings.hpp"
 
-#include "config/scratch_folder.hpp"
+#include "scratch_folder.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "config/scratch_folder.hpp"
+#include "scratch_folder.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "os/files.hpp"
+
+#include <string>
+#include <vector>
+
+/// The system's files, of which the Nth operation that changes or reads the disk fails.
+class FailingFiles final : public mailroot::os::Files {
+ public:
+    template <class T>
+    using Result = mailroot::Result<T>;
+    using Folder = mailroot::os::Folder;
+    using Fd = mailroot::os::Fd;
+    using FileInfo = mailroot::os::FileInfo;
+
+    int fail_at = -1;                ///< counted from 0; -1: never
+    int count = 0;                   ///< operations so far
+    std::vector<std::string> steps;  ///< their names
+
+    Result<Folder> open_folder(const std::filesystem::path& path) override {
+        return files_.open_folder(path);
+    }
+    Result<void> create_folder(const std::filesystem::path& path, unsigned mode) override {
+        return step<void>("mkdir", [&] { return files_.create_folder(path, mode); });
+    }
+    Result<Fd> open(const Folder& folder, std::string_view name, Access access) override {
+        return step<Fd>("open", [&] { return files_.open(folder, name, access); });
+    }
+    Result<Fd> create(const Folder& folder, std::string_view name) override {
+        return step<Fd>("create", [&] { return files_.create(folder, name); });
+    }
+    Result<FileInfo> info(const Folder& folder, std::string_view name) override {
+        return files_.info(folder, name);
+    }
+    Result<FileInfo> info(const Fd& fd) override { return files_.info(fd); }
+    Result<std::size_t> read(const Fd& fd, std::uint64_t offset, std::span<char> into) override {
+        return step<std::size_t>("read", [&] { return files_.read(fd, offset, into); });
+    }
+    Result<void> append(const Fd& fd, std::string_view octets) override {
+        return step<void>("append", [&] { return files_.append(fd, octets); });
+    }
+    Result<void> overwrite(const Fd& fd, std::uint64_t offset, std::string_view octets) override {
+        return step<void>("overwrite", [&] { return files_.overwrite(fd, offset, octets); });
+    }
+    Result<void> sync(const Fd& fd) override {
+        return step<void>("sync", [&] { return files_.sync(fd); });
+    }
+    Result<void> sync_data(const Fd& fd) override {
+        return step<void>("sync data", [&] { return files_.sync_data(fd); });
+    }
+    Result<void> sync(const Folder& folder) override {
+        return step<void>("sync folder", [&] { return files_.sync(folder); });
+    }
+    Result<void> rename(const Folder& from, std::string_view name, const Folder& to,
+                        std::string_view new_name) override {
+        return step<void>("rename", [&] { return files_.rename(from, name, to, new_name); });
+    }
+    Result<void> replace(const Folder& folder, std::string_view name,
+                         std::string_view new_name) override {
+        return step<void>("replace", [&] { return files_.replace(folder, name, new_name); });
+    }
+    Result<void> unlink(const Folder& folder, std::string_view name) override {
+        return step<void>("unlink", [&] { return files_.unlink(folder, name); });
+    }
+    Result<void> set_modified(const Fd& fd, mailroot::TimePoint time) override {
+        return step<void>("set time", [&] { return files_.set_modified(fd, time); });
+    }
+    Result<bool> lock(const Fd& fd) override {
+        return step<bool>("lock", [&] { return files_.lock(fd); });
+    }
+    mailroot::os::Writers writers(const Fd& fd) override { return files_.writers(fd); }
+    Result<void> list(const Folder& folder,
+                      const std::function<bool(std::string_view)>& entry) override {
+        return step<void>("list", [&] { return files_.list(folder, entry); });
+    }
+
+ private:
+    template <class T, class Operation>
+    Result<T> step(const char* name, Operation operation) {
+        steps.emplace_back(name);
+        if (count++ == fail_at) {
+            return mailroot::fail(mailroot::Error::Kind::io,
+                                  std::string("cannot ") + name + ": Input/output error");
+        }
+        return operation();
+    }
+
+    mailroot::os::Files& files_ = mailroot::os::system_files();
+};

@@ -1,0 +1,53 @@
+#include "os/folder_watch.hpp"
+
+#include "scratch_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <string>
+
+using namespace mailroot;
+using namespace mailroot::os;
+
+namespace {
+
+std::string told(FolderWatch& watch) {
+    std::string text;
+    for (const auto& event : watch.events()) {
+        const char* const kinds[] = {"whole", "changed", "gone", "lost"};
+        text += std::string(kinds[static_cast<int>(event.kind)]) + ' ' + event.name + ';';
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("a watch tells when a writer closes a file, when one is moved in, and when one goes") {
+    const ScratchFolder scratch, elsewhere;
+    const auto folder = system_files().open_folder(scratch.path());
+    auto watch = FolderWatch::open(*folder);
+    REQUIRE(watch);
+    CHECK(told(*watch).empty());
+    {
+        std::ofstream writer(scratch.path() / "a");
+        writer << "x" << std::flush;
+        CHECK(told(*watch).empty());
+    }
+    CHECK(told(*watch) == "whole a;");
+    elsewhere.write("b", "x");
+    std::filesystem::rename(elsewhere.path() / "b", scratch.path() / "b");
+    CHECK(told(*watch) == "whole b;");
+    std::filesystem::remove(scratch.path() / "a");
+    CHECK(told(*watch).ends_with("gone a;"));
+}
+
+TEST_CASE("a folder that goes is told as lost") {
+    const ScratchFolder scratch;
+    std::filesystem::create_directory(scratch.path() / "Pickup");
+    const auto folder = system_files().open_folder(scratch.path() / "Pickup");
+    auto watch = FolderWatch::open(*folder);
+    REQUIRE(watch);
+    std::filesystem::rename(scratch.path() / "Pickup", scratch.path() / "Other");
+    CHECK(told(*watch) == "lost ;");
+}

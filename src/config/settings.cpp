@@ -149,13 +149,14 @@ Result<void> apply_file(Settings& settings, const std::filesystem::path& file, b
     return apply(settings, "", *json);
 }
 
-Result<void> complete(Settings& settings, std::string machine_name) {
+Result<void> complete(Settings& settings, const std::function<std::string()>& machine_name) {
     if (settings.hostname.empty()) {
-        if (!is_domain(machine_name)) {
-            return refused("hostname: must be set, as the machine's name '" + machine_name +
+        auto name = machine_name();
+        if (!is_domain(name)) {
+            return refused("hostname: must be set, as the machine's name '" + name +
                            "' is no domain");
         }
-        settings.hostname = std::move(machine_name);
+        settings.hostname = std::move(name);
     }
     if (settings.domains.default_domain.empty())
         settings.domains.default_domain = settings.hostname;
@@ -165,7 +166,8 @@ Result<void> complete(Settings& settings, std::string machine_name) {
 }  // namespace
 
 Result<Settings> load(const std::filesystem::path& file, bool optional,
-                      const std::vector<std::string>& overrides, std::string machine_name) {
+                      const std::vector<std::string>& overrides,
+                      const std::function<std::string()>& machine_name) {
     Settings settings;
     if (auto applied = apply_file(settings, file, optional); !applied)
         return fail(std::move(applied), file.string());
@@ -173,7 +175,7 @@ Result<Settings> load(const std::filesystem::path& file, bool optional,
         if (auto applied = apply_override(settings, text); !applied)
             return fail(std::move(applied), "--set " + text);
     }
-    MAILROOT_TRY(complete(settings, std::move(machine_name)));
+    MAILROOT_TRY(complete(settings, machine_name));
     return settings;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,11 +61,13 @@ struct Settings {
 };
 
 /// The settings in force: defaults, then the file's, then each `key.path=VALUE` of `overrides`
-/// (`--set`; VALUE is JSON, or else plain text), then what is empty completed from `machine_name`,
-/// the machine's full name. `file` need not exist where `optional`. Kind::config names the file,
-/// the key and, for an unknown key, the nearest known one; for bad JSON the line.
+/// (`--set`; VALUE is JSON, or else plain text), then what is empty completed from
+/// `machine_name`, which gives the machine's full name and is asked only then. `file` need not
+/// exist where `optional`. Kind::config names the file, the key and, for an unknown key, the
+/// nearest known one; for bad JSON the line.
 Result<Settings> load(const std::filesystem::path& file, bool optional,
-                      const std::vector<std::string>& overrides, std::string machine_name);
+                      const std::vector<std::string>& overrides,
+                      const std::function<std::string()>& machine_name);
 
 /// All settings as the JSON that load() reads, indented, keys in the manual's order.
 [[nodiscard]] std::string to_json(const Settings& settings);

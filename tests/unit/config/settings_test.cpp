@@ -14,7 +14,7 @@ using namespace mailroot::config;
 
 namespace {
 
-const std::string k_machine = "box.example";
+std::string k_machine() { return "box.example"; }
 
 Result<Settings> load_text(const ScratchFolder& folder, const std::string& text) {
     return load(folder.write("mailroot.json", text), false, {}, k_machine);
@@ -47,12 +47,12 @@ TEST_CASE("a hostname that was set is the default domain too, unless that is set
 }
 
 TEST_CASE("a machine whose name is no domain must be given a hostname") {
-    const auto settings = load("", true, {}, "my box");
+    const auto settings = load("", true, {}, [] { return std::string("my box"); });
     REQUIRE_FALSE(settings);
     CHECK(settings.error().kind == Error::Kind::config);
     CHECK(contains(settings.error().what, "hostname"));
     CHECK(contains(settings.error().what, "my box"));
-    CHECK(load("", true, {"hostname=mx.example"}, "my box"));
+    CHECK(load("", true, {"hostname=mx.example"}, [] { return std::string("my box"); }));
 }
 
 TEST_CASE("every kind of value is read from the file") {

@@ -30,7 +30,8 @@ struct ReceivedFrom {
                                                TimePoint when);
 
 /// The same for a message that we made: `by HOST with mailroot id ID; date`.
-[[nodiscard]] std::string received_locally(std::string_view by, const MessageId& id, TimePoint when);
+[[nodiscard]] std::string received_locally(std::string_view by, const MessageId& id,
+                                           TimePoint when);
 
 /// `Message-ID: <id@host>` with CRLF.
 [[nodiscard]] std::string message_id_field(const MessageId& id, std::string_view host);

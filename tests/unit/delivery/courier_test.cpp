@@ -1,0 +1,189 @@
+#include "delivery/courier.hpp"
+
+#include "delivery/delivery_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+
+using namespace mailroot;
+using namespace mailroot::delivery;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string k_message =
+    "Received: by x\r\nFrom: s@here.example\r\nSubject: s\r\n\r\nbody\r\n";
+
+std::string block(const std::string& sender, const std::vector<std::string>& recipients) {
+    std::string text = "x-sender: <" + sender + ">\r\n";
+    for (const auto& recipient : recipients) text += "x-receiver: <" + recipient + ">\r\n";
+    return text;
+}
+
+AttemptResult attempt(DeliveryFixture& fixture, const MessageId& id) {
+    AttemptResult result;
+    auto task = [&]() -> smtp::Task<void> {
+        auto message = folders::Queue(fixture.mailroot).claim(id, folders::held_from());
+        REQUIRE((message && *message));
+        result = co_await fixture.courier.attempt(std::move(**message));
+    };
+    fixture.run(task());
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a message goes to each domain's host once and is gone") {
+    const auto id = queued(block("s@here.example", {"a@there.example", "b@other.example",
+                                                    "c@there.example", "d@twin.example"}),
+                           k_message);
+    const auto result = attempt(*this, id);
+    CHECK(result.delivered == 4);
+    CHECK(names("Queue").empty());
+    // Two domains with the same hosts share a transaction.
+    REQUIRE(hosts.delivered.size() == 2);
+    for (const auto& delivered : hosts.delivered) {
+        CHECK(delivered.message == k_message);
+        CHECK(delivered.envelope.recipients.size() == (delivered.address == "192.0.2.1" ? 3 : 1));
+        CHECK(delivered.envelope.reverse_path.text() == "s@here.example");
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "local recipients share one Drop file, others go out") {
+    const auto id =
+        queued(block("s@there.example", {"a@here.example", "b@there.example", "c@here.example"}),
+               k_message);
+    CHECK(attempt(*this, id).delivered == 3);
+    CHECK(names("Queue").empty());
+    CHECK(read("Drop/" + id.text() + ".eml") ==
+          "x-sender: s@there.example\r\nx-receiver: a@here.example\r\nx-receiver: "
+          "c@here.example\r\n" +
+              k_message);
+    CHECK(hosts.delivered.size() == 1);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a 4xx to one recipient leaves the others delivered") {
+    hosts.recipient_codes["b@there.example"] = 451;
+    const auto id =
+        queued(block("s@here.example", {"a@there.example", "b@there.example"}), k_message);
+    const auto result = attempt(*this, id);
+    CHECK(result.delivered == 1);
+    CHECK(result.deferred == 1);
+    CHECK(read("Queue/" + id.text() + ".eml").find("x-received: <a@there.example>") !=
+          std::string::npos);
+    REQUIRE(result.next_attempt);
+    CHECK(*result.next_attempt >= hand_clock.time + 13min);
+    CHECK(*result.next_attempt <= hand_clock.time + 17min);
+    CHECK(files.info(mailroot.queue, id.text() + ".eml")->modified == *result.next_attempt);
+    CHECK(read("Queue/" + id.text() + ".json").find("451 said the host") != std::string::npos);
+
+    // The second attempt is for the one that is left.
+    hosts.recipient_codes.clear();
+    hosts.delivered.clear();
+    CHECK(attempt(*this, id).delivered == 1);
+    REQUIRE(hosts.delivered.size() == 1);
+    CHECK(hosts.delivered[0].envelope.recipients[0].address.text() == "b@there.example");
+    CHECK(names("Queue").empty());
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a refused recipient is reported to a local sender in Drop") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id =
+        queued(block("s@here.example", {"a@there.example", "b@there.example"}), k_message);
+    const auto result = attempt(*this, id);
+    CHECK(result.delivered == 1);
+    CHECK(result.failed == 1);
+    CHECK(names("Queue").empty());
+    REQUIRE(names("Drop").size() == 1);
+    const auto report = read("Drop/" + *names("Drop").begin());
+    CHECK(report.starts_with("x-sender: <>\r\nx-receiver: s@here.example\r\nReceived: by "));
+    CHECK(report.find("Final-Recipient: rfc822;b@there.example") != std::string::npos);
+    CHECK(report.find("a@there.example") == std::string::npos);
+    CHECK(report.find(k_message) != std::string::npos);
+    CHECK(log.has("reported s@here.example"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a report to a remote sender waits in Queue") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id = queued(block("s@other.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, id).failed == 1);
+    REQUIRE(accepted.size() == 1);
+    CHECK(names("Queue") == std::set<std::string>{accepted[0].text() + ".eml"});
+    CHECK(read("Queue/" + accepted[0].text() + ".eml")
+              .starts_with("x-sender: <>\r\nx-receiver: <s@other.example>\r\nReceived: by "));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "what has nobody to return to goes to Badmail with its reasons") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id = queued(block("", {"a@there.example", "b@there.example"}), k_message);
+    const auto result = attempt(*this, id);
+    CHECK(result.badmail == 1);
+    CHECK(names("Queue").empty());
+    CHECK(names("Drop").empty());
+    CHECK(names("Badmail") ==
+          std::set<std::string>{id.text() + ".bad", id.text() + ".bdp", id.text() + ".bdr"});
+    CHECK(read("Badmail/" + id.text() + ".bad") == block("", {"b@there.example"}) + k_message);
+    CHECK(read("Badmail/" + id.text() + ".bdr").find("550 said the host") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "NOTIFY=NEVER fails in silence") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id = queued(
+        "x-sender: <s@here.example>\r\nx-receiver: <b@there.example> NOTIFY=NEVER\r\n", k_message);
+    CHECK(attempt(*this, id).failed == 1);
+    CHECK(names("Queue").empty());
+    CHECK(names("Drop").empty());
+    CHECK(names("Badmail").empty());
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a domain that does not exist fails, a silent name server defers") {
+    const auto id = queued(block("s@here.example", {"a@nowhere.example"}), k_message);
+    resolver.temporary = true;
+    CHECK(attempt(*this, id).deferred == 1);
+    resolver.temporary = false;
+    CHECK(attempt(*this, id).failed == 1);
+    CHECK(read("Drop/" + *names("Drop").begin()).find("Status: 5.1.2") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a message is given up for its age only after it was tried") {
+    hosts.connect_codes["192.0.2.1"] = 0;
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    hand_clock.time += 47h;
+    CHECK(attempt(*this, id).deferred == 1);
+    hand_clock.time += 2h;
+    CHECK(attempt(*this, id).failed == 1);
+    CHECK(read("Drop/" + *names("Drop").begin()).find("Status: 4.4.7") != std::string::npos);
+
+    // A long outage of ours expires nothing untried.
+    const auto late = queued(block("s@here.example", {"a@other.example"}), k_message);
+    hand_clock.time += 240h;
+    CHECK(attempt(*this, late).delivered == 1);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a report that cannot be written leaves its recipient waiting") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id = queued(block("s@here.example", {"b@there.example"}), k_message);
+    std::filesystem::remove(scratch.path() / "Drop");
+    const auto result = attempt(*this, id);
+    CHECK(result.failed == 0);
+    CHECK(result.deferred == 1);
+    CHECK(exists("Queue/" + id.text() + ".eml"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "mail for another domain is not sent to ourselves") {
+    Router careful(settings, resolver, random,
+                   {{{"", "0.0.0.0", settings.delivery.port}}, {"192.0.2.1"}});
+    Courier own(context, careful, destinations);
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    AttemptResult result;
+    auto task = [&]() -> smtp::Task<void> {
+        auto message = folders::Queue(mailroot).claim(id, folders::held_from());
+        result = co_await own.attempt(std::move(**message));
+    };
+    run(task());
+    CHECK(result.failed == 1);
+    CHECK(read("Drop/" + *names("Drop").begin()).find("5.4.6") != std::string::npos);
+}

@@ -89,6 +89,7 @@ BadmailProperties properties_of(const Json& json, const MessageId& id) {
     properties.id = id;
     properties.reason = text_member(json, "reason");
     properties.explanation = text_member(json, "explanation");
+    properties.when = parse_timestamp(text_member(json, "time"));
     properties.file = text_member(json, "file");
     properties.sender = text_member(json, "sender");
     if (const auto list = json.find("recipients"); list != json.end() && list->is_array()) {

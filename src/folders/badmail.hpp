@@ -41,7 +41,7 @@ struct BadmailProperties {
     std::string sender;       ///< empty: `<>`, or unknown
     std::vector<std::string> recipients;
     std::vector<Failure> failures;  ///< what became of each recipient
-    TimePoint when;
+    TimePoint when;                 ///< it came here
 };
 
 /// The folder of what can neither go nor be returned. Each message is `<name>.bad`, with

@@ -10,12 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-TimePoint time_of(const std::string& text) {
-    std::tm parts{};
-    if (::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return {};
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
-}
-
 /// The member, or `otherwise` where it is missing or of another type.
 template <class T>
 T member(const Json& object, const char* key, T otherwise) {
@@ -34,6 +28,12 @@ std::string timestamp(TimePoint time) {
     char text[32];
     std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return text;
+}
+
+TimePoint parse_timestamp(const std::string& text) {
+    std::tm parts{};
+    if (::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return {};
+    return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
 std::string history_text(const History& history) {
@@ -60,7 +60,7 @@ Result<History> parse_history(std::string_view text) {
     for (const auto& [address, entry] : recipients->items()) {
         if (!entry.is_object()) continue;
         history.recipients[address] = {
-            time_of(member(entry, "when", std::string())), member(entry, "host", std::string()),
+            parse_timestamp(member(entry, "when", std::string())), member(entry, "host", std::string()),
             member(entry, "reply", std::string()), member(entry, "attempts", 0)};
     }
     return history;

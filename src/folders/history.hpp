@@ -34,4 +34,7 @@ Result<History> parse_history(std::string_view text);
 /// `2026-11-24T01:48:12Z`, as all our JSON has it.
 [[nodiscard]] std::string timestamp(TimePoint time);
 
+/// Reads what timestamp() wrote; the epoch where the text is none.
+[[nodiscard]] TimePoint parse_timestamp(const std::string& text);
+
 }  // namespace mailroot::folders

@@ -16,7 +16,10 @@ Result<NewMessage> NewMessage::begin(const Mailroot& mailroot, const os::Folder&
 
 Result<void> NewMessage::commit() {
     MAILROOT_TRY(file_.name(message_name(id_)));
-    return mailroot_.files.sync(folder_);
+    auto durable = mailroot_.files.sync(folder_);
+    // We will not answer for it, so its sender will send it again: it must not be there twice.
+    if (!durable) (void)mailroot_.files.unlink(folder_, message_name(id_));
+    return durable;
 }
 
 }  // namespace mailroot::folders

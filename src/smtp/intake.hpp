@@ -3,21 +3,12 @@
 #include "core/envelope.hpp"
 #include "core/reply.hpp"
 #include "smtp/loop.hpp"
+#include "smtp/peer.hpp"
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace mailroot::smtp {
-
-/// The client at the other end of a session.
-struct Peer {
-    std::string address;  ///< `192.0.2.1`, `::1`; an IPv4-mapped address as its IPv4 one
-    std::uint16_t port = 0;
-    bool loopback = false;  ///< 127.0.0.0/8 or ::1
-    std::string helo;       ///< what it called itself; empty before HELO
-    bool extended = false;  ///< it said EHLO
-};
 
 /// A message being received. Destroyed before commit() it leaves nothing behind.
 class IncomingMessage {
@@ -43,7 +34,7 @@ class Intake {
     virtual Reply check_recipient(const Peer& peer, const Envelope& so_far,
                                   const Address& recipient) = 0;
 
-    /// Called for DATA, before 354.
+    /// Called for DATA, before 354. Null where nothing can be stored now: 452 4.3.1 is answered.
     virtual std::unique_ptr<IncomingMessage> begin(const Peer& peer, Envelope envelope) = 0;
 };
 

@@ -3,25 +3,13 @@
 #include "core/event_log.hpp"
 #include "core/result.hpp"
 #include "smtp/intake.hpp"
+#include "smtp/server_options.hpp"
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace mailroot::smtp {
-
-/// What the server says and how much it bears with.
-struct ServerOptions {
-    std::string hostname;                      ///< in the greeting and the EHLO reply
-    std::uint64_t message_size = 32u << 20;    ///< octets; SIZE in the EHLO reply; 0: no limit
-    std::size_t recipients = 100;              ///< per message; more: 452 4.5.3
-    std::size_t messages_per_connection = 20;  ///< more MAIL: 421 4.7.0 (0: no limit)
-    std::size_t connections = 1000;            ///< at once; more are answered 421 and closed
-    std::size_t errors = 20;                   ///< refused commands before 421
-    std::chrono::seconds idle{600};            ///< without a command or data
-};
 
 /// Listens and runs a session per client.
 class Server {

@@ -7,6 +7,17 @@
 
 namespace {
 
+/// `{600 x}` at `at`: appends the octet that often and gives the place of the brace that closes it.
+std::size_t repeat(const std::string& text, std::size_t at, std::string& octets) {
+    const std::size_t space = text.find(' ', at);
+    const std::size_t end = text.find('}', space + 2);
+    REQUIRE_MESSAGE(end == space + 2, text << ": a repetition is \\{600 x}");
+    octets.append(std::stoul(text.substr(at + 1)), text[space + 1]);
+    return end;
+}
+
+}  // namespace
+
 std::string unescaped(const std::string& text) {
     std::string octets;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -28,6 +39,9 @@ std::string unescaped(const std::string& text) {
                 octets += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
                 i += 2;
                 break;
+            case '{':
+                i = repeat(text, i, octets);
+                break;
             default:
                 octets += text[i];
         }
@@ -35,10 +49,8 @@ std::string unescaped(const std::string& text) {
     return octets;
 }
 
-}  // namespace
-
 Dialogue read_dialogue(const std::filesystem::path& file) {
-    Dialogue dialogue{file, {}, {}};
+    Dialogue dialogue{file, {}, {}, {}};
     std::ifstream in(file);
     REQUIRE_MESSAGE(in, file.string() << ": cannot be read");
     std::string text;
@@ -46,6 +58,14 @@ Dialogue read_dialogue(const std::filesystem::path& file) {
         if (text.empty() || text.starts_with('#')) continue;
         if (text.starts_with("option ")) {
             dialogue.options.push_back(text.substr(7));
+            continue;
+        }
+        if (text.starts_with("stored ")) {
+            dialogue.stored.push_back(text.substr(7));
+            continue;
+        }
+        if (text.starts_with("! ")) {
+            dialogue.lines.push_back({Dialogue::Side::event, text.substr(2), false, false, number});
             continue;
         }
         const bool legal = text.size() >= 2 && (text[0] == 'C' || text[0] == 'S') &&

@@ -1,0 +1,259 @@
+#include "smtp/client_transaction.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace mailroot::smtp {
+
+namespace {
+
+/// RFC 5321 4.1.2 esmtp-value, and RFC 3461's `;`. Anything else would end the parameter, if not
+/// the line.
+bool is_parameter_value(std::string_view text) {
+    return !text.empty() &&
+           std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != '='; });
+}
+
+std::string parameter(std::string_view keyword, std::string_view value) {
+    if (!is_parameter_value(value)) return {};
+    std::string text(" ");
+    text += keyword;
+    text += '=';
+    return text += value;
+}
+
+}  // namespace
+
+ClientTransaction::ClientTransaction(const Envelope& envelope, const Extensions& offered,
+                                     std::uint64_t octets, std::string host)
+    : envelope_(envelope),
+      offered_(offered),
+      octets_(octets),
+      host_(std::move(host)),
+      verdicts_(envelope.recipients.size()) {}
+
+std::string_view ClientTransaction::name_of(Command command) {
+    switch (command) {
+        case Command::mail:
+            return "MAIL FROM";
+        case Command::rcpt:
+            return "RCPT TO";
+        case Command::data:
+            return "DATA";
+        case Command::message:
+        case Command::empty_message:
+            return "the final dot";
+        case Command::rset:
+            return "RSET";
+    }
+    return {};
+}
+
+ClientTransaction::Step ClientTransaction::next() {
+    if (!awaited_.empty()) {
+        message_sent_ = awaited_.front().command == Command::message;
+        return read();
+    }
+    if (!mail_said_) refuse_what_cannot_be_sent();
+    return flight();
+}
+
+void ClientTransaction::refuse_what_cannot_be_sent() {
+    // RFC 1870 6.1: what is over the limit that the server names need not be tried.
+    if (offered_.size && offered_.size_limit > 0 && octets_ > offered_.size_limit) {
+        const auto words = "the message has " + std::to_string(octets_) +
+                           " octets, the host takes " + std::to_string(offered_.size_limit);
+        decide(kind_of(552), reply(552, "5.3.4", words));
+    }
+    // RFC 3030 3: such a message cannot pass through DATA.
+    if (envelope_.body == Body::binary_mime) {
+        decide(kind_of(554), reply(554, "5.6.3", "the host does not take binary messages"));
+    }
+}
+
+/// What is to be said once all that was said has been answered.
+ClientTransaction::Step ClientTransaction::flight() {
+    const bool nothing_left = std::ranges::all_of(verdicts_, [](auto& v) { return v.has_value(); });
+    if (nothing_left) return mail_said_ ? ask(Command::rset) : finish(true);
+    if (offered_.pipelining) return whole_flight();
+    if (!mail_said_) return ask(Command::mail);
+    if (next_recipient_ < verdicts_.size()) return ask(Command::rcpt, next_recipient_++);
+    return ask(Command::data);
+}
+
+/// RFC 2920 3.1: MAIL, RCPT and, as the last, DATA may go together.
+ClientTransaction::Step ClientTransaction::whole_flight() {
+    Send flight{{}, Phase::command};
+    const auto add = [&](Command command, std::size_t recipient = 0) {
+        flight.octets += std::get<Send>(ask(command, recipient)).octets;
+    };
+    add(Command::mail);
+    while (next_recipient_ < verdicts_.size()) add(Command::rcpt, next_recipient_++);
+    add(Command::data);
+    return flight;
+}
+
+ClientTransaction::Step ClientTransaction::ask(Command command, std::size_t recipient) {
+    mail_said_ = true;
+    awaited_.push_back({command, recipient});
+    return Send{command_line(command, recipient), Phase::command};
+}
+
+ClientTransaction::Step ClientTransaction::read() {
+    switch (awaited_.front().command) {
+        case Command::data:
+            return ReadReply{Phase::data_start};
+        case Command::message:
+        case Command::empty_message:
+            return ReadReply{Phase::data_end};
+        default:
+            return ReadReply{Phase::command};
+    }
+}
+
+ClientTransaction::Step ClientTransaction::resume(const Reply& reply) {
+    const auto [command, recipient] = awaited_.front();
+    if (reply.code == 421) {  // RFC 5321 3.8: the server hangs up, whatever it was asked
+        decide(kind_of(421), reply);
+        return finish(false);
+    }
+    awaited_.pop_front();
+    switch (command) {
+        case Command::mail:
+            take_mail(reply);
+            break;
+        case Command::rcpt:
+            take_rcpt(reply, recipient);
+            break;
+        case Command::data:
+            return after_data(reply);
+        case Command::message:
+            decide(kind_of(reply.code), reply);
+            return finish(true);
+        case Command::empty_message:
+            return finish(true);
+        case Command::rset:
+            return finish(kind_of(reply.code) == Verdict::Kind::delivered);
+    }
+    return awaited_.empty() ? flight() : read();
+}
+
+void ClientTransaction::take_mail(const Reply& reply) {
+    const auto kind = kind_of(reply.code);
+    if (kind != Verdict::Kind::delivered) decide(kind, reply);
+}
+
+void ClientTransaction::take_rcpt(const Reply& reply, std::size_t recipient) {
+    // RFC 5321 4.5.3.1.10: a 552 behind accepted recipients means "too many", which is a 452.
+    const bool too_many = reply.code == 552 && host_accepted_one_;
+    const auto kind = kind_of(too_many ? 452 : reply.code);
+    if (kind == Verdict::Kind::delivered) {
+        host_accepted_one_ = true;
+    } else {
+        decide_one(recipient, kind, reply);
+    }
+}
+
+ClientTransaction::Step ClientTransaction::after_data(const Reply& reply) {
+    const auto kind = kind_of(reply.code);
+    const bool go_ahead = reply.code == 354;
+    if (!go_ahead && kind == Verdict::Kind::delivered) return out_of_step(reply);
+    if (!go_ahead) {
+        decide(kind, reply);
+        return flight();
+    }
+    if (any_accepted()) {
+        awaited_.push_back({Command::message});
+        return SendMessage{};
+    }
+    // A final dot would have an empty message delivered to recipients taken without a sender.
+    if (host_accepted_one_) return out_of_step(reply);
+    awaited_.push_back({Command::empty_message});  // RFC 2920 3.1: a single dot ends it
+    return Send{".\r\n", Phase::data_end};
+}
+
+ClientTransaction::Step ClientTransaction::out_of_step(const Reply& reply) {
+    return interrupted("the host broke SMTP: '" + reply.text() + "' in reply to DATA");
+}
+
+ClientTransaction::Finished ClientTransaction::answered_early(const Reply& early) {
+    const auto kind = kind_of(early.code);
+    // Nothing can have been taken over before its end was seen.
+    if (kind == Verdict::Kind::delivered || early.code / 100 == 3)
+        return interrupted("the host broke SMTP: '" + early.text() + "'");
+    decide(kind, early);
+    return std::get<Finished>(finish(false));
+}
+
+ClientTransaction::Finished ClientTransaction::interrupted(std::string_view reason) {
+    decide(kind_of(0), reply(0, "4.4.2", std::string(reason) + place()));
+    return std::get<Finished>(finish(false));
+}
+
+/// Where the dialogue stands, for the reason of its end.
+std::string ClientTransaction::place() const {
+    if (awaited_.empty()) return {};
+    if (awaited_.front().command == Command::message) {
+        // The host may have taken the message over just before.
+        return message_sent_ ? " after the message was sent, a duplicate is possible"
+                             : " amid the message";
+    }
+    return " before the reply to " + std::string(name_of(awaited_.front().command));
+}
+
+ClientTransaction::Finished ClientTransaction::unreadable(std::string_view reason) {
+    const Verdict ours{kind_of(0), reply(0, "4.3.0", std::string(reason)), ""};
+    for (auto& verdict : verdicts_) verdict = verdict.value_or(ours);
+    return std::get<Finished>(finish(false));
+}
+
+ClientTransaction::Step ClientTransaction::finish(bool usable) {
+    Finished finished{{}, usable};
+    for (auto& verdict : verdicts_) finished.verdicts.push_back(std::move(*verdict));
+    return finished;
+}
+
+std::string ClientTransaction::command_line(Command command, std::size_t recipient) const {
+    switch (command) {
+        case Command::mail:
+            return mail_command() + "\r\n";
+        case Command::rcpt:
+            return rcpt_command(envelope_.recipients[recipient]) + "\r\n";
+        case Command::data:
+            return "DATA\r\n";
+        case Command::rset:
+            return "RSET\r\n";
+        default:
+            return {};
+    }
+}
+
+std::string ClientTransaction::mail_command() const {
+    std::string line = "MAIL FROM:<" + envelope_.reverse_path.text() + ">";
+    if (offered_.size) line += parameter("SIZE", std::to_string(octets_));
+    if (offered_.eight_bit_mime && envelope_.body == Body::eight_bit_mime) line += " BODY=8BITMIME";
+    if (!offered_.dsn) return line;
+    return line + parameter("RET", envelope_.ret) + parameter("ENVID", envelope_.envid);
+}
+
+std::string ClientTransaction::rcpt_command(const Recipient& recipient) const {
+    const std::string line = "RCPT TO:<" + recipient.address.text() + ">";
+    if (!offered_.dsn) return line;
+    return line + parameter("NOTIFY", recipient.notify) + parameter("ORCPT", recipient.orcpt);
+}
+
+bool ClientTransaction::any_accepted() const {
+    return std::ranges::any_of(verdicts_, [](const auto& verdict) { return !verdict; });
+}
+
+/// The verdict of all recipients that have none yet.
+void ClientTransaction::decide(Verdict::Kind kind, const Reply& reply) {
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) decide_one(i, kind, reply);
+}
+
+void ClientTransaction::decide_one(std::size_t recipient, Verdict::Kind kind, const Reply& reply) {
+    auto& verdict = verdicts_[recipient];
+    if (!verdict) verdict = Verdict{kind, reply, host_};
+}
+
+}  // namespace mailroot::smtp

@@ -1,0 +1,100 @@
+#pragma once
+
+#include "core/envelope.hpp"
+#include "core/reply.hpp"
+#include "core/verdict.hpp"
+#include "smtp/extensions.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace mailroot::smtp {
+
+/// One message to one server (RFC 5321 3.3) without a socket: it says what to do next and is told
+/// what came of it. `envelope` must outlive it.
+class ClientTransaction {
+ public:
+    /// What is waited for; each has a time of its own.
+    enum class Phase { command, data_start, data_end };
+
+    /// Send these octets; then next().
+    struct Send {
+        std::string octets;
+        Phase phase;
+    };
+    /// Send the message, dots doubled, and the final dot; then next().
+    struct SendMessage {};
+    /// Read a reply; then resume() with it.
+    struct ReadReply {
+        Phase phase;
+    };
+    struct Finished {
+        std::vector<Verdict> verdicts;  ///< one for each recipient, in their order
+        bool usable;                    ///< another transaction may follow on this connection
+    };
+    using Step = std::variant<Send, SendMessage, ReadReply, Finished>;
+
+    /// `octets` is the message's size, `host` the name for verdicts.
+    ClientTransaction(const Envelope& envelope, const Extensions& offered, std::uint64_t octets,
+                      std::string host);
+
+    /// The first step, or the one after something was sent.
+    Step next();
+    /// The step after a reply was read.
+    Step resume(const Reply& reply);
+
+    /// The host answered before the message was sent whole: the rest of it must not follow.
+    Finished answered_early(const Reply& reply);
+    /// The connection is of no more use, for that reason.
+    Finished interrupted(std::string_view reason);
+    /// The message itself cannot be read; its final dot was not sent.
+    Finished unreadable(std::string_view reason);
+
+ private:
+    enum class Command { mail, rcpt, data, message, empty_message, rset };
+    struct Awaited {
+        Command command;
+        std::size_t recipient = 0;
+    };
+
+    static std::string_view name_of(Command command);
+
+    void refuse_what_cannot_be_sent();
+    Step flight();
+    Step whole_flight();
+    Step ask(Command command, std::size_t recipient = 0);
+    Step read();
+    Step finish(bool usable);
+    Step after_data(const Reply& reply);
+    Step out_of_step(const Reply& reply);
+    void take_mail(const Reply& reply);
+    void take_rcpt(const Reply& reply, std::size_t recipient);
+
+    [[nodiscard]] std::string command_line(Command command, std::size_t recipient) const;
+    [[nodiscard]] std::string mail_command() const;
+    [[nodiscard]] std::string rcpt_command(const Recipient& recipient) const;
+    [[nodiscard]] std::string place() const;
+    [[nodiscard]] bool any_accepted() const;
+    void decide(Verdict::Kind kind, const Reply& reply);
+    void decide_one(std::size_t recipient, Verdict::Kind kind, const Reply& reply);
+
+    const Envelope& envelope_;
+    const Extensions offered_;
+    const std::uint64_t octets_;
+    const std::string host_;
+
+    std::vector<std::optional<Verdict>> verdicts_;  ///< none: undecided
+    std::deque<Awaited> awaited_;  ///< commands sent whose replies were not read yet
+    std::size_t next_recipient_ = 0;
+    bool mail_said_ = false;
+    bool message_sent_ = false;       ///< whole, the final dot included
+    bool host_accepted_one_ = false;  ///< a RCPT, whatever became of MAIL
+};
+
+}  // namespace mailroot::smtp

@@ -1,0 +1,256 @@
+#include "smtp/curl_wire.hpp"
+
+#include "core/address.hpp"
+
+#include <array>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+namespace mailroot::smtp {
+
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// As much as the replies to a flight of some thousand commands, which a server may begin to send
+// before it has read all of them.
+constexpr std::size_t k_max_pending = 1u << 20;
+
+std::string url_of(CURL* easy, const Endpoint& endpoint, const std::string& hostname) {
+    const bool ipv6 = endpoint.address.find(':') != std::string::npos;
+    const auto host = ipv6 ? "[" + endpoint.address + "]" : endpoint.address;
+    const std::unique_ptr<char, void (*)(void*)> escaped(
+        curl_easy_escape(easy, hostname.c_str(), static_cast<int>(hostname.size())), &curl_free);
+    return "smtp://" + host + ":" + std::to_string(endpoint.port) + "/" +
+           (escaped ? escaped.get() : "");
+}
+
+tl::unexpected<Error> lost(std::string how) {
+    return fail(Error::Kind::io, std::move(how));
+}
+
+/// A wait for a descriptor or the clock, whichever is first.
+class Race : public std::enable_shared_from_this<Race> {
+ public:
+    Race(Reactor& reactor, int fd, std::function<void(bool)> then)
+        : reactor_(reactor), fd_(fd), then_(std::move(then)) {}
+
+    void start(Reactor::Readiness wanted, milliseconds most) {
+        reactor_.watch(fd_, wanted, [self = shared_from_this()](auto) { self->end(true); });
+        timer_ = reactor_.after(most, [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->end(false);
+        });
+    }
+
+ private:
+    void end(bool ready) {
+        const auto self = shared_from_this();
+        timer_.reset();
+        reactor_.unwatch(fd_);
+        if (const auto then = std::exchange(then_, nullptr)) then(ready);
+    }
+
+    Reactor& reactor_;
+    const int fd_;
+    std::function<void(bool)> then_;
+    std::unique_ptr<Reactor::Timer> timer_;
+};
+
+}  // namespace
+
+/// The time that connecting may take: one bound until TCP stands, another one from then on.
+class CurlWire::Opening : public std::enable_shared_from_this<Opening> {
+ public:
+    Opening(CurlWire& wire, const ClientTimeouts& timeouts, std::function<void(CURLcode)> then)
+        : wire_(wire), timeouts_(timeouts), then_(std::move(then)) {}
+
+    void start() {
+        const auto added = wire_.multi_.add(
+            wire_.easy_, [self = shared_from_this()](CURLcode code) { self->end(code); });
+        if (!added) {
+            wire_.reactor_.post([self = shared_from_this()] { self->end(CURLE_FAILED_INIT); });
+            return;
+        }
+        look_at_the_clock();
+    }
+
+ private:
+    void look_at_the_clock() {
+        curl_off_t connected = 0;  // microseconds from the start on; 0: not yet
+        curl_easy_getinfo(wire_.easy_, CURLINFO_CONNECT_TIME_T, &connected);
+        const auto bound = connected == 0 ? milliseconds(timeouts_.connect)
+                                          : duration_cast<milliseconds>(microseconds(connected)) +
+                                                timeouts_.greeting;
+        const auto left = bound - duration_cast<milliseconds>(steady_clock::now() - start_);
+        if (left <= milliseconds(0)) return end(CURLE_OPERATION_TIMEDOUT);
+        // TCP may stand at any moment: never sleep past the bound that it would set.
+        const auto nap = std::min(left, milliseconds(timeouts_.greeting));
+        timer_ = wire_.reactor_.after(nap + milliseconds(1), [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->look_at_the_clock();
+        });
+    }
+
+    void end(CURLcode code) {
+        const auto self = shared_from_this();
+        timer_.reset();
+        if (const auto then = std::exchange(then_, nullptr)) then(code);
+    }
+
+    CurlWire& wire_;
+    const ClientTimeouts timeouts_;
+    std::function<void(CURLcode)> then_;
+    const steady_clock::time_point start_ = steady_clock::now();
+    std::unique_ptr<Reactor::Timer> timer_;
+};
+
+CurlWire::~CurlWire() {
+    if (socket_ != CURL_SOCKET_BAD) reactor_.unwatch(socket_);
+    if (easy_ == nullptr) return;
+    multi_.remove(easy_);
+    curl_easy_cleanup(easy_);
+}
+
+Result<void> CurlWire::set_up(const Endpoint& endpoint, const std::string& hostname,
+                              const ClientTimeouts& timeouts) {
+    easy_ = curl_easy_init();
+    if (easy_ == nullptr) return fail(Error::Kind::unavailable, "libcurl: no memory");
+    const auto url = url_of(easy_, endpoint, hostname);
+    const milliseconds opening = timeouts.connect + timeouts.greeting;
+    for (const auto outcome : {
+             curl_easy_setopt(easy_, CURLOPT_URL, url.c_str()),
+             curl_easy_setopt(easy_, CURLOPT_PROTOCOLS_STR, "smtp"),
+             curl_easy_setopt(easy_, CURLOPT_CONNECT_ONLY, 1L),
+             curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L),
+             // A cached connection is one that is being used: it is never too old.
+             curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN,
+                              static_cast<long>(std::numeric_limits<int>::max())),
+             curl_easy_setopt(easy_, CURLOPT_PROXY, ""),
+             curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L),
+             // To libcurl connecting ends with the reply to EHLO; Opening knows the two apart.
+             curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(opening.count())),
+             curl_easy_setopt(easy_, CURLOPT_SERVER_RESPONSE_TIMEOUT,
+                              static_cast<long>(timeouts.greeting.count())),
+             curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &CurlWire::on_line),
+             curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this),
+         }) {
+        if (outcome != CURLE_OK)
+            return fail(Error::Kind::unavailable,
+                        std::string("libcurl: ") + curl_easy_strerror(outcome));
+    }
+    return {};
+}
+
+Task<Welcome> CurlWire::open(Endpoint endpoint, std::string hostname, ClientTimeouts timeouts) {
+    if (const auto possible = set_up(endpoint, hostname, timeouts); !possible) {
+        welcome_.trouble = possible.error().what;
+        co_return std::move(welcome_);
+    }
+    auto start = [this, &timeouts](auto then) {
+        std::make_shared<Opening>(*this, timeouts, std::move(then))->start();
+    };
+    const auto code = co_await from_callback<CURLcode>(start);
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(easy_, CURLINFO_ACTIVESOCKET, &socket_);
+        // The first receive ties the connection to this handle: from then on libcurl does not count
+        // it among the idle ones, whose health it checks and which it may close.
+        if (const auto open = take_in(); !open) welcome_.trouble = open.error().what;
+    } else if (welcome_.trouble.empty()) {
+        welcome_.trouble = trouble_of(code);
+    }
+    co_return std::move(welcome_);
+}
+
+std::size_t CurlWire::on_line(char* octets, std::size_t size, std::size_t count, void* self) {
+    auto* wire = static_cast<CurlWire*>(self);
+    wire->hear({octets, size * count});
+    return wire->welcome_.trouble.empty() ? size * count : 0;
+}
+
+void CurlWire::hear(std::string_view line) {
+    replies_.feed(line);
+    auto reply = replies_.next();
+    if (!reply) {
+        welcome_.trouble = reply.error().what;
+    } else if (*reply) {
+        welcome_.replies.push_back(std::move(**reply));
+    }
+}
+
+std::string CurlWire::trouble_of(CURLcode code) {
+    const std::string place =
+        welcome_.replies.empty() ? "the greeting came" : "the reply to EHLO came";
+    curl_off_t connected = 0;
+    curl_easy_getinfo(easy_, CURLINFO_CONNECT_TIME_T, &connected);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return connected == 0 ? "connection timed out" : "timed out before " + place;
+    long number = 0;
+    curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &number);
+    if (connected == 0 && number != 0)
+        return lower_case(std::system_category().message(static_cast<int>(number)));
+    if (connected != 0) return "connection closed before " + place;
+    return lower_case(curl_easy_strerror(code));
+}
+
+Result<std::size_t> CurlWire::send_some(std::string_view octets) {
+    std::size_t sent = 0;
+    const auto code = curl_easy_send(easy_, octets.data(), octets.size(), &sent);
+    if (code != CURLE_OK && code != CURLE_AGAIN) return lost("connection lost");
+    return sent;
+}
+
+Result<void> CurlWire::take_in() {
+    std::array<char, 16384> portion;
+    while (replies_.pending() < k_max_pending) {
+        std::size_t count = 0;
+        const auto code = curl_easy_recv(easy_, portion.data(), portion.size(), &count);
+        if (code == CURLE_AGAIN) return {};
+        if (code != CURLE_OK) return lost("connection lost");
+        if (count == 0) return lost("connection closed by the host");
+        replies_.feed({portion.data(), count});
+    }
+    return fail(Error::Kind::protocol, "the host broke SMTP: it talks without end");
+}
+
+Task<Result<bool>> CurlWire::send(std::string_view octets, milliseconds most, OnInput on_input) {
+    while (!octets.empty()) {
+        if (auto open = take_in(); !open) co_return fail(std::move(open));
+        if (on_input == OnInput::stop && has_input()) co_return false;
+        const auto sent = send_some(octets);
+        if (!sent) co_return lost(sent.error().what);
+        octets.remove_prefix(*sent);
+        if (*sent > 0) continue;
+        // Also for its replies: a server that waits for us to read may not read on before.
+        const bool in_time =
+            co_await ready({.readable = true, .writable = true}, steady_clock::now() + most);
+        if (!in_time) co_return lost("timed out");
+    }
+    co_return true;
+}
+
+Task<Result<Reply>> CurlWire::reply(milliseconds most) {
+    const auto deadline = steady_clock::now() + most;
+    for (;;) {
+        auto taken = take_in();
+        auto next = replies_.next();
+        if (!next) co_return fail(std::move(next));
+        if (*next) co_return std::move(**next);  // what came before the connection broke counts
+        if (!taken) co_return fail(std::move(taken));
+        const bool in_time = co_await ready({.readable = true}, deadline);
+        if (!in_time) co_return lost("timed out");
+    }
+}
+
+Task<bool> CurlWire::ready(Reactor::Readiness wanted, Deadline deadline) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    if (left <= milliseconds(0)) co_return false;
+    auto start = [this, wanted, left](auto then) {
+        std::make_shared<Race>(reactor_, socket_, std::move(then))->start(wanted, left);
+    };
+    co_return co_await from_callback<bool>(start);
+}
+
+}  // namespace mailroot::smtp

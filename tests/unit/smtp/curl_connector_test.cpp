@@ -1,0 +1,202 @@
+#include "smtp/client.hpp"
+#include "smtp/scripted_server.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+using namespace mailroot;
+using namespace std::chrono_literals;
+
+namespace {
+
+class TextSource final : public smtp::MessageSource {
+ public:
+    explicit TextSource(std::string text) : text_(std::move(text)) {}
+    [[nodiscard]] std::uint64_t size() const override { return text_.size(); }
+    smtp::Task<Result<std::string>> next() override {
+        const auto portion = text_.substr(std::min(at_, text_.size()), 32768);
+        at_ += portion.size();
+        co_return portion;
+    }
+
+ private:
+    const std::string text_;
+    std::size_t at_ = 0;
+};
+
+class BrokenSource final : public smtp::MessageSource {
+ public:
+    [[nodiscard]] std::uint64_t size() const override { return 1000; }
+    smtp::Task<Result<std::string>> next() override {
+        if (given_++ == 0) co_return std::string("Subject: half\r\n");
+        co_return fail(Error::Kind::io, "Queue/1.eml: input/output error");
+    }
+
+ private:
+    int given_ = 0;
+};
+
+Envelope to(const std::vector<std::string>& recipients) {
+    Envelope envelope;
+    envelope.reverse_path = {"sender", "client.example"};
+    for (const auto& name : recipients)
+        envelope.recipients.push_back({{name, "host.example"}, "", ""});
+    return envelope;
+}
+
+smtp::ClientTimeouts short_times() {
+    smtp::ClientTimeouts timeouts;
+    timeouts.connect = timeouts.greeting = timeouts.command = timeouts.data_start =
+        timeouts.data_block = timeouts.data_end = timeouts.quit = 20s;
+    return timeouts;
+}
+
+/// A loop with a connector on it; runs one coroutine to its end.
+struct Client {
+    explicit Client(smtp::ClientTimeouts timeouts = short_times())
+        : connector(smtp::make_curl_connector(*reactor, "client.example", timeouts).value()) {}
+
+    smtp::Loop loop;
+    std::unique_ptr<Reactor> reactor = smtp::make_reactor(loop);
+    std::unique_ptr<smtp::Connector> connector;
+
+    void run(smtp::Task<void> task) {
+        smtp::spawn(loop, std::move(task));
+        loop.restart();
+        loop.run();
+    }
+
+    smtp::ConnectOutcome connect(std::uint16_t port, std::string address = "127.0.0.1") {
+        smtp::ConnectOutcome outcome;
+        auto task = [&]() -> smtp::Task<void> {
+            const smtp::Endpoint endpoint{"mx.example", address, port};
+            outcome = co_await connector->connect(endpoint);
+        };
+        run(task());
+        return outcome;
+    }
+
+    std::vector<Verdict> send(smtp::ClientConnection& connection, const Envelope& envelope,
+                              smtp::MessageSource& source) {
+        std::vector<Verdict> verdicts;
+        auto task = [&]() -> smtp::Task<void> {
+            verdicts = co_await connection.send(envelope, source);
+        };
+        run(task());
+        return verdicts;
+    }
+
+    std::vector<Verdict> send(smtp::ClientConnection& connection, const Envelope& envelope,
+                              const std::string& text) {
+        TextSource source(text);
+        return send(connection, envelope, source);
+    }
+
+    void quit(smtp::ClientConnection& connection) { run(connection.quit()); }
+};
+
+const std::string k_message = "Subject: hello\r\n\r\n.dot\r\n";
+
+/// Greets, then answers each line as a kind server would, and keeps all lines that it was told.
+struct KindServer {
+    std::string extensions = "250-mx.example\r\n250 PIPELINING\r\n";
+    std::mutex mutex;
+    std::vector<std::string> heard;
+
+    void operator()(Peer& peer) {
+        if (!peer.say("220 mx.example ESMTP\r\n")) return;
+        for (std::string line; !(line = peer.line()).empty();) {
+            keep(line);
+            if (line.starts_with("EHLO")) {
+                peer.say(extensions);
+            } else if (line == "DATA") {
+                peer.say("354 go on\r\n");
+                keep(peer.until("\r\n.\r\n"));
+                peer.say("250 2.0.0 taken\r\n");
+            } else if (line == "QUIT") {
+                peer.say("221 bye\r\n");
+            } else {
+                peer.say("250 2.1.0 fine\r\n");
+            }
+        }
+    }
+
+    void keep(const std::string& line) {
+        const std::lock_guard lock(mutex);
+        heard.push_back(line);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("what a server says first decides whether there is a connection") {
+    struct Row {
+        std::string greeting;
+        bool connected;
+        Verdict::Kind kind;
+        int code;
+        std::string words;
+    };
+    for (const auto& row : std::vector<Row>{
+             {"220 mx.example\r\n", true, {}, 0, ""},
+             {"220-mx.example\r\n220 welcome\r\n", true, {}, 0, ""},
+             {"421 4.3.2 too busy\r\n", false, Verdict::Kind::deferred, 421, "421 4.3.2 too busy"},
+             {"450 later\r\n", false, Verdict::Kind::deferred, 450, "450 later"},
+             {"554-no\r\n554 mail here\r\n", false, Verdict::Kind::failed, 554, "554 no mail here"},
+             {"HTTP/1.1 400 Bad Request\r\n", false, Verdict::Kind::deferred, 0,
+              "the host broke SMTP: HTTP/1.1 400 Bad Request is no reply"},
+             {"220-a\r\n250 b\r\n", false, Verdict::Kind::deferred, 0,
+              "the host broke SMTP: a reply of two codes"},
+             {"", false, Verdict::Kind::deferred, 0, "connection closed before the greeting came"},
+             {"22", false, Verdict::Kind::deferred, 0,
+              "connection closed before the greeting came"},
+         }) {
+        CAPTURE(row.greeting);
+        ScriptedServer server([&](Peer& peer) {
+            peer.say(row.greeting);
+            if (row.greeting.size() < 3) return;
+            if (peer.line() == "EHLO client.example") peer.say("250 mx.example\r\n");
+            peer.until_end();
+        });
+        Client client;
+        const auto outcome = client.connect(server.port());
+        CHECK((outcome.connection != nullptr) == row.connected);
+        if (row.connected) continue;
+        CHECK(outcome.failure.kind == row.kind);
+        CHECK(outcome.failure.reply.code == row.code);
+        CHECK(outcome.failure.reply.text() == row.words);
+        CHECK(outcome.failure.host == "mx.example [127.0.0.1]");
+    }
+}
+
+TEST_CASE("a message goes to the host, and its words come back for each recipient") {
+    KindServer script;
+    ScriptedServer server(std::ref(script));
+    Client client;
+    auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    for (int i = 0; i < 2; ++i) {
+        const auto verdicts = client.send(*outcome.connection, to({"a", "b"}), k_message);
+        REQUIRE(verdicts.size() == 2);
+        for (const auto& verdict : verdicts) {
+            CHECK(verdict.kind == Verdict::Kind::delivered);
+            CHECK(verdict.reply.text() == "250 2.0.0 taken");
+            CHECK(verdict.host == "mx.example [127.0.0.1]");
+        }
+        CHECK(outcome.connection->usable());
+    }
+    client.quit(*outcome.connection);
+    CHECK_FALSE(outcome.connection->usable());
+    const std::vector<std::string> once = {"MAIL FROM:<sender@client.example>",
+                                           "RCPT TO:<a@host.example>", "RCPT TO:<b@host.example>",
+                                           "DATA", "Subject: hello\r\n\r\n..dot"};
+    std::vector<std::string> all = {"EHLO client.example"};
+    for (int i = 0; i < 2; ++i) all.insert(all.end(), once.begin(), once.end());
+    all.push_back("QUIT");
+    const std::lock_guard lock(script.mutex);
+    CHECK(script.heard == all);
+}

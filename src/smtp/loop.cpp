@@ -3,9 +3,11 @@
 #include <asio/co_spawn.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 
+#include <csignal>
 #include <exception>
 #include <map>
 #include <memory>
@@ -104,6 +106,23 @@ class AsioReactor final : public Reactor {
 
 std::unique_ptr<Reactor> make_reactor(asio::io_context& context) {
     return std::make_unique<AsioReactor>(context);
+}
+
+std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then) {
+    const auto signals = std::make_shared<asio::signal_set>(loop, SIGINT, SIGTERM);
+    // The handler holds the function weakly: destroying what the caller got ends the waiting.
+    const auto wait = std::make_shared<std::function<void()>>();
+    *wait = [signals = std::weak_ptr(signals), again = std::weak_ptr(wait), then] {
+        const auto alive = signals.lock();
+        if (!alive) return;
+        alive->async_wait([again, then](asio::error_code cancelled, int) {
+            if (cancelled) return;
+            then();
+            if (const auto next = again.lock()) (*next)();
+        });
+    };
+    (*wait)();
+    return std::make_shared<std::pair<decltype(signals), decltype(wait)>>(signals, wait);
 }
 
 void spawn(Loop& loop, Task<void> task) {

@@ -48,15 +48,11 @@ void turn_away(tcp::socket socket, const Reply& reply) {
 /// What the coroutines of a server share; it lives as long as the last of them.
 class Sessions {
  public:
-    Sessions(asio::io_context& loop, Intake& taker, EventLog& log_book, ServerOptions settings)
-        : context(loop),
-          intake(taker),
-          log(log_book),
-          options(std::move(settings)),
-          all_gone(loop) {}
+    Sessions(Loop& loop, EventLog& log_book, ServerOptions settings)
+        : context(loop), log(log_book), options(std::move(settings)), all_gone(loop) {}
 
-    asio::io_context& context;
-    Intake& intake;
+    Loop& context;
+    Intake* intake = nullptr;  ///< from start() on
     EventLog& log;
     const ServerOptions options;
     std::list<Listener> listeners;
@@ -97,7 +93,7 @@ void welcome(const std::shared_ptr<Sessions>& sessions, tcp::socket socket) {
     }
     socket.set_option(tcp::no_delay(true), error);  // replies are whole: nothing to wait for
     auto connection = std::make_shared<ServerConnection>(std::move(socket), std::move(peer),
-                                                         options, sessions->intake, sessions->log);
+                                                         options, *sessions->intake, sessions->log);
     sessions->connections.insert(connection);
     asio::co_spawn(sessions->context, run_connection(sessions, connection), asio::detached);
 }
@@ -148,7 +144,8 @@ class AsioServer final : public Server {
         return taken;
     }
 
-    void start() override {
+    void start(Intake& intake) override {
+        sessions_->intake = &intake;
         for (auto& listener : sessions_->listeners) {
             asio::co_spawn(sessions_->context, accept_all(sessions_, listener), asio::detached);
         }
@@ -178,10 +175,8 @@ class AsioServer final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> make_server(asio::io_context& context, Intake& intake, EventLog& log,
-                                    ServerOptions options) {
-    return std::make_unique<AsioServer>(
-        std::make_shared<Sessions>(context, intake, log, std::move(options)));
+std::unique_ptr<Server> make_server(Loop& loop, EventLog& log, ServerOptions options) {
+    return std::make_unique<AsioServer>(std::make_shared<Sessions>(loop, log, std::move(options)));
 }
 
 }  // namespace mailroot::smtp

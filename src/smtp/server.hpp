@@ -21,16 +21,16 @@ class Server {
     /// use, permission where it may not be bound.
     virtual Result<std::string> listen(const std::string& address) = 0;
 
-    /// Begins to accept; before it clients wait in the backlog.
-    virtual void start() = 0;
+    /// Begins to accept, and hands messages to `intake`, which must outlive the server; before it
+    /// clients wait in the backlog. So a service binds its ports before it opens its folders.
+    virtual void start(Intake& intake) = 0;
 
     /// Stops to listen, lets transactions finish and ends idle sessions with 421; done when all are
     /// gone or `grace` is over.
     virtual Task<void> stop(std::chrono::seconds grace) = 0;
 };
 
-/// `context`, `intake` and `log` must outlive the server.
-std::unique_ptr<Server> make_server(asio::io_context& context, Intake& intake, EventLog& log,
-                                    ServerOptions options);
+/// `loop` and `log` must outlive the server.
+std::unique_ptr<Server> make_server(Loop& loop, EventLog& log, ServerOptions options);
 
 }  // namespace mailroot::smtp

@@ -113,11 +113,11 @@ class Client {
 struct Fixture {
     explicit Fixture(smtp::ServerOptions options = {}) {
         options.hostname = "mx.test";
-        server = smtp::make_server(context, intake, log, options);
+        server = smtp::make_server(context, log, options);
         const auto taken = server->listen("127.0.0.1:0");
         REQUIRE(taken);
         address = *taken;
-        server->start();
+        server->start(intake);
     }
 
     /// Runs the loop until the coroutine is done. `script` must outlive the call.

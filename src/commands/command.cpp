@@ -1,6 +1,7 @@
 #include "commands/command.hpp"
 
 #include "os/host.hpp"
+#include "os/owner.hpp"
 
 #include <ostream>
 
@@ -31,16 +32,18 @@ int exit_code(Error::Kind kind) {
     return k_io_error;
 }
 
-int give_up(Environment& environment, const Error& error) {
-    environment.error << "mailroot: " << error.what << '\n';
-    return exit_code(error.kind);
+int finish(Environment& environment, const Result<int>& code) {
+    if (code) return *code;
+    environment.error << "mailroot: " << code.error().what << '\n';
+    return exit_code(code.error().kind);
 }
 
 Result<config::Settings> settings_of(const Environment& environment) {
     const auto& options = environment.options;
     const bool named = !options.config.empty();
     const auto file = named ? options.config : options.root / "mailroot.json";
-    return config::load(file, !named, options.overrides, os::machine_name());
+    MAILROOT_TRY(os::check_trusted(file));
+    return config::load(file, !named, options.overrides, os::machine_name);
 }
 
 }  // namespace mailroot::commands

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,12 +64,24 @@ enum Exit : int {
 /// The code for an error that ends a command.
 [[nodiscard]] int exit_code(Error::Kind kind);
 
-/// Prints `mailroot: <what>` to the environment's error stream and gives the error's exit code.
-int give_up(Environment& environment, const Error& error);
+/// The exit code of what a command came to; an error is printed as `mailroot: <what>`.
+int finish(Environment& environment, const Result<int>& code);
 
 /// The configuration in force: `--config`, or what lies in the mailroot, and `--set`. The mailroot
 /// itself need not exist.
 Result<config::Settings> settings_of(const Environment& environment);
+
+/// Has the chosen subcommand run with the options that were parsed; its error is printed, and gives
+/// the exit code. `App` is CLI::App, which this header does not include.
+template <class App, class Options>
+void on_chosen(App& command, Environment& environment, std::shared_ptr<Options> options,
+               Result<int> (*run)(const Options&, Environment&)) {
+    command.callback([&environment, options = std::move(options), run] {
+        environment.run = [&environment, options, run] {
+            return finish(environment, run(*options, environment));
+        };
+    });
+}
 
 void add_badmail_report(CLI::App& command, Environment& environment);
 void add_config_check(CLI::App& command, Environment& environment);

@@ -37,9 +37,9 @@ void print_table(const config::Settings& settings, std::ostream& out) {
 
 }  // namespace
 
-int run_config_check(const ConfigCheckOptions& options, Environment& environment) {
+Result<int> run_config_check(const ConfigCheckOptions& options, Environment& environment) {
     const auto settings = settings_of(environment);
-    if (!settings) return give_up(environment, settings.error());
+    if (!settings) return tl::unexpected(settings.error());
     if (options.json) {
         environment.out << config::to_json(*settings) << '\n';
     } else {
@@ -51,11 +51,7 @@ int run_config_check(const ConfigCheckOptions& options, Environment& environment
 void add_config_check(CLI::App& command, Environment& environment) {
     const auto options = std::make_shared<ConfigCheckOptions>();
     command.add_flag("--json", options->json, "print JSON that mailroot.json could hold");
-    command.callback([options, &environment] {
-        environment.run = [options, &environment] {
-            return run_config_check(*options, environment);
-        };
-    });
+    on_chosen(command, environment, options, run_config_check);
 }
 
 }  // namespace mailroot::commands

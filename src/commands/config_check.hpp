@@ -9,6 +9,6 @@ struct ConfigCheckOptions {
 };
 
 /// Prints the settings in force, or says what is wrong with the configuration (78).
-int run_config_check(const ConfigCheckOptions& options, Environment& environment);
+Result<int> run_config_check(const ConfigCheckOptions& options, Environment& environment);
 
 }  // namespace mailroot::commands

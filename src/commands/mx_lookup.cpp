@@ -9,8 +9,6 @@
 #include "smtp/loop.hpp"
 
 #include <CLI/CLI.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -106,14 +104,14 @@ Result<void> look_up_all(std::vector<Lookup>& lookups, const config::Settings::D
                          const Clock& clock) {
     constexpr int k_at_once = 20;
     constexpr std::size_t k_cached = 10'000;
-    asio::io_context context(1);
-    const auto reactor = smtp::make_reactor(context);
+    smtp::Loop loop(1);
+    const auto reactor = smtp::make_reactor(loop);
     const auto resolver = dns::make_ares_resolver(*reactor, {settings.servers, settings.timeout});
     if (!resolver) return fail(Error::Kind::config, "dns.servers: " + resolver.error().what);
     const auto cache = dns::make_caching_resolver(**resolver, *reactor, clock, k_cached);
     Work work{lookups, *reactor, *cache};
-    for (int i = 0; i < k_at_once; ++i) asio::co_spawn(context, look_up(work), asio::detached);
-    context.run();
+    for (int i = 0; i < k_at_once; ++i) smtp::spawn(loop, look_up(work));
+    loop.run();
     return {};
 }
 
@@ -212,12 +210,12 @@ int exit_code_of(const std::vector<Lookup>& lookups) {
 
 }  // namespace
 
-int run_mx_lookup(const MxLookupOptions& options, Environment& environment) {
+Result<int> run_mx_lookup(const MxLookupOptions& options, Environment& environment) {
     const auto settings = settings_of(environment);
-    if (!settings) return give_up(environment, settings.error());
+    if (!settings) return tl::unexpected(settings.error());
     auto lookups = prepare(options.names, environment.in);
     if (const auto done = look_up_all(lookups, settings->dns, environment.clock); !done)
-        return give_up(environment, done.error());
+        return tl::unexpected(done.error());
     if (options.json) {
         print_json(lookups, environment.out);
     } else {
@@ -234,9 +232,7 @@ void add_mx_lookup(CLI::App& command, Environment& environment) {
         ->required()
         ->type_name("NAME|ADDRESS");
     command.add_flag("--json", options->json, "print JSON");
-    command.callback([options, &environment] {
-        environment.run = [options, &environment] { return run_mx_lookup(*options, environment); };
-    });
+    on_chosen(command, environment, options, run_mx_lookup);
 }
 
 }  // namespace mailroot::commands

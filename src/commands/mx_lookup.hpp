@@ -14,6 +14,6 @@ struct MxLookupOptions {
 
 /// Prints where mail for each name would go. 65 where one is no name, 68 where one has no mail
 /// host, 75 where name servers could not say, in this order.
-int run_mx_lookup(const MxLookupOptions& options, Environment& environment);
+Result<int> run_mx_lookup(const MxLookupOptions& options, Environment& environment);
 
 }  // namespace mailroot::commands

@@ -105,16 +105,20 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
     if (!all_delivered(sent)) {
         // Settled recipients of the file's own block are no part of the leg.
         std::vector<Verdict> verdicts(envelope.recipients.size());
+        std::uint64_t delivered_now = 0;
         for (std::size_t i = 0; i < sent.size(); ++i) {
             const auto index = leg.recipients[i];
             const bool delivered = sent[i].kind == Verdict::Kind::delivered;
             taken.message.envelope.recipients[index].settled = delivered;
+            delivered_now += delivered ? 1 : 0;
             if (delivered)
                 context_.log.attempted(taken.file.id(), envelope.recipients[index].address, sent[i],
                                        std::nullopt);
             verdicts[index] = std::move(sent[i]);
         }
-        co_return co_await queue_up(taken, std::move(verdicts));
+        auto result = co_await queue_up(taken, std::move(verdicts));
+        result.delivered += delivered_now;
+        co_return result;
     }
     auto unlink = [&] { return taken.file.remove(); };
     auto removed = co_await on_disk(context_, unlink);
@@ -156,15 +160,20 @@ smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
     co_return result;
 }
 
+/// Writes the message of a file to Queue, under the same id. Its lock is gone when this returns.
+Result<void> PickupCourier::make_canonical(const Taken& taken) const {
+    auto file = folders::Queue(context_.mailroot).begin(taken.file.id(), taken.message.envelope);
+    if (!file) return fail(std::move(file));
+    const auto reader = taken.file.reader(taken.message, taken.added);
+    MAILROOT_TRY(folders::copy_all(*reader, *file));
+    return file->commit();
+}
+
 smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdict> verdicts) {
     const folders::Queue queue(context_.mailroot);
     const auto& id = taken.file.id();
     auto write = [&]() -> Result<std::optional<folders::QueuedMessage>> {
-        auto file = queue.begin(id, taken.message.envelope);
-        if (!file) return fail(std::move(file));
-        const auto reader = taken.file.reader(taken.message, taken.added);
-        MAILROOT_TRY(folders::copy_all(*reader, *file));
-        MAILROOT_TRY(file->commit());
+        MAILROOT_TRY(make_canonical(taken));
         MAILROOT_TRY(taken.file.remove());
         return queue.claim(id, TimePoint::max());
     };
@@ -173,10 +182,7 @@ smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdi
     PickupResult result;
     if (!*message) co_return result;  // another process was quicker; it is in good hands
     if (verdicts.empty()) co_return of_queue(co_await courier_.attempt(std::move(**message)));
-    result = of_queue(co_await courier_.conclude(std::move(**message), std::move(verdicts)));
-    result.delivered += static_cast<std::uint64_t>(
-        std::ranges::count_if(taken.message.envelope.recipients, &Recipient::settled));
-    co_return result;
+    co_return of_queue(co_await courier_.conclude(std::move(**message), std::move(verdicts)));
 }
 
 smtp::Task<PickupResult> PickupCourier::reject(Taken& taken, folders::BadmailReason reason,

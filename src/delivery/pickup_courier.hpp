@@ -32,6 +32,7 @@ class PickupCourier {
     smtp::Task<PickupResult> send(Taken& taken);
     smtp::Task<PickupResult> send_straight(Taken& taken, const Leg& leg);
     smtp::Task<PickupResult> drop_straight(Taken& taken);
+    [[nodiscard]] Result<void> make_canonical(const Taken& taken) const;
     smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);
     smtp::Task<PickupResult> reject(Taken& taken, folders::BadmailReason reason,
                                     std::string explanation);

@@ -23,7 +23,7 @@ TEST_CASE("an error that ends a command has its code of sysexits.h") {
         CAPTURE(row.code);
         CHECK(exit_code(row.kind) == row.code);
         Terminal terminal;
-        CHECK(give_up(terminal.environment, {row.kind, "Pickup: disk full"}) == row.code);
+        CHECK(finish(terminal.environment, fail(row.kind, "Pickup: disk full")) == row.code);
         CHECK(terminal.error.str() == "mailroot: Pickup: disk full\n");
         CHECK(terminal.out.str().empty());
     }

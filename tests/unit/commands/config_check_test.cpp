@@ -14,7 +14,7 @@ using namespace mailroot::commands;
 
 TEST_CASE("config-check prints each key on a line, aligned, as --set takes it") {
     Terminal terminal({"hostname=mx.example", "delivery.port=26", "pickup.keepBcc=true"});
-    CHECK(run_config_check({}, terminal.environment) == 0);
+    CHECK(finish(terminal.environment, run_config_check({}, terminal.environment)) == 0);
     CHECK(terminal.error.str().empty());
     const auto text = terminal.out.str();
     for (const auto* line :
@@ -31,11 +31,12 @@ TEST_CASE("config-check prints each key on a line, aligned, as --set takes it") 
 
 TEST_CASE("what config-check prints as JSON is a configuration again") {
     Terminal terminal({"hostname=mx.example", "delivery.port=26"});
-    CHECK(run_config_check({.json = true}, terminal.environment) == 0);
+    CHECK(finish(terminal.environment, run_config_check({.json = true}, terminal.environment)) ==
+          0);
     const ScratchFolder folder;
     Terminal again;
     again.environment.options.config = folder.write("mailroot.json", terminal.out.str());
-    CHECK(run_config_check({.json = true}, again.environment) == 0);
+    CHECK(finish(again.environment, run_config_check({.json = true}, again.environment)) == 0);
     CHECK(again.out.str() == terminal.out.str());
     CHECK(nlohmann::json::parse(again.out.str())["delivery"]["port"] == 26);
 }
@@ -43,7 +44,7 @@ TEST_CASE("what config-check prints as JSON is a configuration again") {
 TEST_CASE("config-check says what is wrong, and nothing else") {
     for (const bool json : {false, true}) {
         Terminal terminal({"delivery.prot=26"});
-        CHECK(run_config_check({json}, terminal.environment) == 78);
+        CHECK(finish(terminal.environment, run_config_check({json}, terminal.environment)) == 78);
         CHECK(terminal.out.str().empty());
         CHECK(terminal.error.str() ==
               "mailroot: --set delivery.prot=26: unknown key 'delivery.prot', did you mean "

@@ -47,7 +47,8 @@ struct Seen {
 Seen look_up(const std::vector<std::string>& names, bool json = false,
              const std::string& input = {}) {
     Terminal terminal({"dns.servers=[\"" + name_server().server() + "\"]"}, input);
-    const int code = run_mx_lookup({names, json}, terminal.environment);
+    const int code =
+        finish(terminal.environment, run_mx_lookup({names, json}, terminal.environment));
     return {code, terminal.out.str(), terminal.error.str()};
 }
 
@@ -159,7 +160,8 @@ TEST_CASE("mx-lookup reads names from standard input, one a line") {
 
 TEST_CASE("mx-lookup refuses a configuration it cannot use") {
     Terminal terminal({"dns.servers=[\"dns.example\"]"});
-    CHECK(run_mx_lookup({{"a.test"}, false}, terminal.environment) == 78);
+    CHECK(finish(terminal.environment, run_mx_lookup({{"a.test"}, false}, terminal.environment)) ==
+          78);
     CHECK(terminal.out.str().empty());
     CHECK(terminal.error.str().find("dns.servers") != std::string::npos);
 }

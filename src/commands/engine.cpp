@@ -1,0 +1,88 @@
+#include "commands/engine.hpp"
+
+#include "dns/ares_resolver.hpp"
+#include "dns/caching_resolver.hpp"
+#include "observe/diagnostic_log.hpp"
+#include "os/host.hpp"
+#include "os/owner.hpp"
+
+namespace mailroot::commands {
+
+namespace {
+
+// Blocked in fsync most of the time: what they wait for together the disk does together.
+constexpr std::size_t k_disk_threads = 32;
+
+constexpr std::size_t k_cached_names = 10'000;
+
+}  // namespace
+
+Engine::Engine(const Environment& environment, smtp::Loop& on, const config::Settings& settings,
+               EventLog& log, folders::Mailroot opened)
+    : loop(on),
+      disk(k_disk_threads),
+      reactor(smtp::make_reactor(on)),
+      mailroot(std::move(opened)),
+      ids(environment.clock, std::random_device{}()),
+      random(std::random_device{}()),
+      context{mailroot, settings, environment.clock,      ids, log, loop,
+              disk,     random,   [](const MessageId&) {}} {}
+
+Engine::~Engine() {
+    // Their work refers to what is about to go.
+    disk.join();
+}
+
+Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smtp::Loop& loop,
+                                             const config::Settings& settings, EventLog& log,
+                                             folders::Mailroot mailroot,
+                                             std::vector<smtp::Endpoint> listening) {
+    std::unique_ptr<Engine> engine(
+        new Engine(environment, loop, settings, log, std::move(mailroot)));
+    auto resolver =
+        dns::make_ares_resolver(*engine->reactor, {settings.dns.servers, settings.dns.timeout});
+    if (!resolver) return fail(std::move(resolver), "dns.servers");
+    engine->resolver_ = std::move(*resolver);
+    engine->cache_ = dns::make_caching_resolver(*engine->resolver_, *engine->reactor,
+                                                environment.clock, k_cached_names);
+    auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {});
+    if (!connector) return fail(std::move(connector));
+    engine->connector_ = std::move(*connector);
+    delivery::OwnEndpoints own{std::move(listening), os::machine_addresses()};
+    engine->router_ = std::make_unique<delivery::Router>(settings, *engine->cache_, engine->random,
+                                                         std::move(own));
+    engine->destinations = std::make_unique<delivery::Destinations>(
+        engine->loop, *engine->connector_, settings.delivery);
+    engine->courier = std::make_unique<delivery::Courier>(engine->context, *engine->router_,
+                                                          *engine->destinations);
+    engine->pickup_courier =
+        std::make_unique<delivery::PickupCourier>(engine->context, *engine->courier);
+    return engine;
+}
+
+void Engine::run(smtp::Task<void> task) {
+    auto all = [](Engine& engine, smtp::Task<void> first) -> smtp::Task<void> {
+        co_await std::move(first);
+        co_await engine.destinations->close();
+        engine.loop.stop();
+    };
+    smtp::spawn(loop, all(*this, std::move(task)));
+    loop.run();
+}
+
+Result<folders::Mailroot> open_mailroot(const Environment& environment,
+                                        folders::IfMissing if_missing) {
+    const auto& root = environment.options.root;
+    MAILROOT_TRY(os::become_owner(root));
+    return folders::Mailroot::open(os::system_files(), root, if_missing);
+}
+
+std::unique_ptr<EventLog> make_log(const Environment& environment) {
+    using observe::Loudness;
+    const auto& options = environment.options;
+    return observe::make_diagnostic_log(options.quiet     ? Loudness::quiet
+                                        : options.verbose ? Loudness::verbose
+                                                          : Loudness::normal);
+}
+
+}  // namespace mailroot::commands

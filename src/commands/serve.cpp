@@ -1,0 +1,180 @@
+#include "commands/command.hpp"
+#include "commands/engine.hpp"
+#include "delivery/intake.hpp"
+#include "delivery/pickup_watcher.hpp"
+#include "delivery/queue_runner.hpp"
+#include "folders/recovery.hpp"
+#include "os/owner.hpp"
+#include "smtp/server.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+
+namespace mailroot::commands {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long transactions and deliveries under way may take to finish when the service is asked to
+// stop.
+constexpr std::chrono::seconds k_grace = 30s;
+
+struct ServeOptions {
+    std::vector<std::string> listen;
+};
+
+smtp::ServerOptions server_options(const config::Settings& settings) {
+    smtp::ServerOptions options;
+    options.hostname = settings.hostname;
+    options.message_size = settings.limits.message_size;
+    options.recipients = settings.limits.recipients;
+    options.messages_per_connection = settings.limits.messages_per_connection;
+    options.connections = settings.limits.connections;
+    options.idle = std::chrono::ceil<std::chrono::seconds>(settings.limits.idle);
+    return options;
+}
+
+/// `127.0.0.1:25` and `[::1]:25` taken apart.
+smtp::Endpoint endpoint_of(const std::string& listening) {
+    const auto colon = listening.rfind(':');
+    auto address = listening.substr(0, colon);
+    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
+    std::uint16_t port = 0;
+    std::from_chars(listening.data() + colon + 1, listening.data() + listening.size(), port);
+    return {"", address, port};
+}
+
+/// The whole service, for as long as it runs.
+class Service {
+ public:
+    Service(Engine& engine, smtp::Server& server)
+        : engine_(engine),
+          server_(server),
+          intake_(engine.context),
+          attempts_(engine.loop, k_attempts),
+          queue_(engine.context, *engine.courier, *engine.pickup_courier, attempts_),
+          pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
+                  [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
+          loops_(engine.loop),
+          stopped_(engine.loop) {
+        engine.context.accepted = [this](const MessageId& id) {
+            queue_.waits(id, engine_.context.clock.now());
+        };
+    }
+
+    smtp::Task<void> run() {
+        const auto asked = smtp::on_termination(engine_.loop, [this] {
+            stopping_ = true;
+            stopped_.notify();
+        });
+        pickup_.watch();
+        loops_.start(keep_tidy());
+        loops_.start(queue_.run());
+        loops_.start(pickup_.run());
+        server_.start(intake_);
+        engine_.context.log.notice("ready");
+        while (!stopping_) co_await stopped_.wait();
+        co_await stop();
+    }
+
+ private:
+    // Files in hand at once: each is a descriptor, and with a slow host a connection.
+    static constexpr std::size_t k_attempts = 1000;
+
+    smtp::Task<void> stop() {
+        engine_.context.log.notice("stopping");
+        queue_.stop();
+        pickup_.stop();
+        smtp::spawn(engine_.loop, give_up_after_grace());
+        co_await server_.stop(k_grace);
+        co_await attempts_.idle();
+        co_await loops_.idle();
+    }
+
+    /// What does not finish in time ends as in a crash, which the folders are made for: the next
+    /// process takes it up.
+    smtp::Task<void> give_up_after_grace() {
+        co_await smtp::pause(k_grace + 1s);
+        engine_.context.log.warning(
+            "not all was finished in time; it is taken up at the next start");
+        std::quick_exit(k_done);
+    }
+
+    /// What crashes left, and what happened without an event.
+    smtp::Task<void> keep_tidy() {
+        while (!stopping_) {
+            co_await recover();
+            co_await queue_.rescan();
+            co_await pickup_.rescan();
+            co_await stopped_.wait_for(engine_.context.settings.pickup.rescan);
+        }
+    }
+
+    smtp::Task<void> recover() {
+        auto& context = engine_.context;
+        auto work = [&context] {
+            return folders::recover(context.mailroot, context.clock.now(), context.ids);
+        };
+        const auto recovered = co_await delivery::on_disk(context, work);
+        for (const auto& file : recovered.finished) context.log.notice("recovered " + file);
+        for (const auto& file : recovered.swept) context.log.notice("swept " + file);
+        for (const auto& error : recovered.errors) context.log.warning(error.what);
+    }
+
+    Engine& engine_;
+    smtp::Server& server_;
+    delivery::SmtpIntake intake_;
+    smtp::TaskGroup attempts_;
+    delivery::QueueRunner queue_;
+    delivery::PickupWatcher pickup_;
+    smtp::TaskGroup loops_;
+    smtp::Signal stopped_;
+    bool stopping_ = false;
+};
+
+Result<int> serve(const ServeOptions& options, Environment& environment) {
+    auto settings = settings_of(environment);
+    if (!settings) return tl::unexpected(settings.error());
+    if (!options.listen.empty()) settings->listen = options.listen;
+    os::raise_file_limit();
+    const auto log = make_log(environment);
+
+    // Ports below 1024 are bound first: as the mailroot's owner we may not.
+    smtp::Loop loop(1);
+    const auto server = smtp::make_server(loop, *log, server_options(*settings));
+    std::vector<smtp::Endpoint> listening;
+    for (const auto& address : settings->listen) {
+        const auto taken = server->listen(address);
+        if (!taken) return tl::unexpected(Error(taken.error()).in("listen"));
+        listening.push_back(endpoint_of(*taken));
+        log->notice("listening on " + *taken);
+    }
+    auto mailroot = open_mailroot(environment, folders::IfMissing::create);
+    if (!mailroot) return fail(std::move(mailroot));
+    MAILROOT_TRY(mailroot->probe());
+    auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot),
+                               std::move(listening));
+    if (!engine) return fail(std::move(engine));
+    Service service(**engine, *server);
+    (*engine)->run(service.run());
+    log->notice("stopped");
+    return k_done;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& command, Environment& environment) {
+    const auto options = std::make_shared<ServeOptions>();
+    command
+        .add_option("--listen", options->listen,
+                    "where to serve SMTP; given once or more, it replaces listen[]")
+        ->type_name("ADDR:PORT");
+    on_chosen(command, environment, options, serve);
+}
+
+}  // namespace mailroot::commands

@@ -70,7 +70,7 @@ Result<std::optional<Reply>> ReplyParser::next() {
         if (!last) return fail(std::move(last));
         if (*last) return std::exchange(reply_, Reply{});
     }
-    if (pending_.size() > k_max_line) return no_reply("a line without end");
+    if (pending_.size() > k_max_line + 1) return no_reply("a line without end");
     return std::nullopt;
 }
 

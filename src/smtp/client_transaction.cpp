@@ -129,7 +129,7 @@ ClientTransaction::Step ClientTransaction::resume(const Reply& reply) {
             return after_data(reply);
         case Command::message:
             decide(kind_of(reply.code), reply);
-            return finish(true);
+            return finish(reply.code / 100 != 3);  // else it waits for something more
         case Command::empty_message:
             return finish(true);
         case Command::rset:

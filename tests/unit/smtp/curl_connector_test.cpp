@@ -200,3 +200,255 @@ TEST_CASE("a message goes to the host, and its words come back for each recipien
     const std::lock_guard lock(script.mutex);
     CHECK(script.heard == all);
 }
+
+TEST_CASE("a server that knows no EHLO is greeted with HELO and offered nothing special") {
+    std::vector<std::string> heard;
+    ScriptedServer server([&](Peer& peer) {
+        peer.say("220 old.example\r\n");
+        for (std::string line; !(line = peer.line()).empty();) {
+            heard.push_back(line);
+            peer.say(line.starts_with("EHLO")   ? "500 5.5.1 what\r\n"
+                     : line.starts_with("HELO") ? "250-old.example\r\n250 PIPELINING\r\n"
+                                                : "550 no\r\n");
+            if (line.starts_with("MAIL")) return;
+        }
+    });
+    Client client;
+    auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    CHECK(verdicts.at(0).reply.text() == "550 no");
+    CHECK(heard == std::vector<std::string>{"EHLO client.example", "HELO client.example",
+                                            "MAIL FROM:<sender@client.example>"});
+}
+
+TEST_CASE("a server that refuses EHLO and HELO is not for us") {
+    struct Row {
+        std::string ehlo, helo;
+        Verdict::Kind kind;
+        std::string words;
+    };
+    const auto deferred = Verdict::Kind::deferred;
+    for (const auto& row : std::vector<Row>{
+             {"500 what\r\n", "550 not you\r\n", Verdict::Kind::failed, "550 not you"},
+             {"500 what\r\n", "450 later\r\n", deferred, "450 later"},
+             {"500 what\r\n", "", deferred, "connection closed before the reply to EHLO came"},
+             {"421 busy\r\n", "", deferred, "421 busy"},
+         }) {
+        CAPTURE(row.ehlo);
+        CAPTURE(row.helo);
+        ScriptedServer server([&](Peer& peer) {
+            peer.say("220 mx.example\r\n");
+            peer.line();
+            peer.say(row.ehlo);
+            if (row.helo.empty()) return;
+            peer.line();
+            peer.say(row.helo);
+            peer.until_end();
+        });
+        Client client;
+        const auto outcome = client.connect(server.port());
+        CHECK_FALSE(outcome.connection);
+        CHECK(outcome.failure.kind == row.kind);
+        CHECK(outcome.failure.reply.text() == row.words);
+    }
+}
+
+TEST_CASE("a silent server is left after the time for its greeting") {
+    ScriptedServer server([](Peer& peer) { peer.until_end(); });
+    auto timeouts = short_times();
+    timeouts.greeting = 1s;
+    Client client(timeouts);
+    const auto outcome = client.connect(server.port());
+    CHECK_FALSE(outcome.connection);
+    CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+    CHECK(outcome.failure.reply.text() == "timed out before the greeting came");
+}
+
+TEST_CASE("a server that falls silent in the dialogue is left after the time for the phase") {
+    ScriptedServer server([](Peer& peer) {
+        peer.say("220 mx.example\r\n");
+        peer.line();
+        peer.say("250 mx.example\r\n");
+        peer.until_end();
+    });
+    auto timeouts = short_times();
+    timeouts.command = 1s;
+    Client client(timeouts);
+    const auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    CHECK(verdicts.at(0).kind == Verdict::Kind::deferred);
+    CHECK(verdicts.at(0).reply.text() == "timed out before the reply to MAIL FROM");
+    CHECK_FALSE(outcome.connection->usable());
+}
+
+TEST_CASE("a port where nobody listens defers") {
+    std::uint16_t port = 0;
+    {
+        const ScriptedServer gone([](Peer&) {});
+        port = gone.port();
+    }
+    Client client;
+    const auto outcome = client.connect(port);
+    CHECK_FALSE(outcome.connection);
+    CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+    CHECK(outcome.failure.reply.code == 0);
+    CHECK(outcome.failure.reply.text() == "connection refused");
+    CHECK(outcome.failure.host == "mx.example [127.0.0.1]");
+}
+
+TEST_CASE("an IPv6 address is an address too") {
+    KindServer script;
+    ScriptedServer server(std::ref(script), AF_INET6);
+    Client client;
+    const auto outcome = client.connect(server.port(), "::1");
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+    CHECK(verdicts.at(0).host == "mx.example [::1]");
+}
+
+TEST_CASE("a hundred connections at once each carry two messages") {
+    KindServer script;
+    ScriptedServer server(std::ref(script));
+    Client client;
+    std::vector<std::unique_ptr<smtp::ClientConnection>> open;
+    int delivered = 0;
+    const auto envelope = to({"a"});
+    auto one = [&]() -> smtp::Task<void> {
+        const smtp::Endpoint endpoint{"mx.example", "127.0.0.1", server.port()};
+        auto outcome = co_await client.connector->connect(endpoint);
+        if (!outcome.connection) co_return;
+        for (int i = 0; i < 2; ++i) {
+            TextSource source(k_message);
+            const auto verdicts = co_await outcome.connection->send(envelope, source);
+            if (verdicts[0].kind == Verdict::Kind::delivered) ++delivered;
+        }
+        open.push_back(std::move(outcome.connection));
+    };
+    for (int i = 0; i < 100; ++i) smtp::spawn(client.loop, one());
+    client.loop.run();
+    CHECK(delivered == 200);
+    CHECK(open.size() == 100);
+    for (const auto& connection : open) CHECK(connection->usable());
+}
+
+TEST_CASE("20 MB arrive as they were") {
+    std::string message = "Subject: large\r\n\r\n";
+    while (message.size() < 20'000'000)
+        message += ".line of " + std::to_string(message.size()) + "\r\n";
+    std::string wire;
+    ScriptedServer server([&](Peer& peer) {
+        peer.say("220 mx.example\r\n");
+        peer.line();
+        peer.say("250 mx.example\r\n");
+        for (std::string line; !(line = peer.line()).empty();) {
+            peer.say(line == "DATA" ? "354 go on\r\n" : "250 fine\r\n");
+            if (line != "DATA") continue;
+            wire = peer.until("\r\n.\r\n");
+            peer.say("250 taken\r\n");
+        }
+    });
+    {
+        Client client;
+        const auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        const auto verdicts = client.send(*outcome.connection, to({"a"}), message);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+        client.quit(*outcome.connection);
+    }
+    std::string expected;
+    for (std::size_t i = 0; i + 2 < message.size(); ++i) {
+        if (message[i] == '.' && message[i - 1] == '\n') expected += '.';
+        expected += message[i];
+    }
+    CHECK((wire == expected));
+}
+
+TEST_CASE("a server that has enough amid the message is heard, whether it reads on or not") {
+    for (const bool hangs_up : {false, true}) {
+        CAPTURE(hangs_up);
+        ScriptedServer server([&](Peer& peer) {
+            peer.say("220 mx.example\r\n");
+            peer.line();
+            peer.say("250 mx.example\r\n");
+            for (std::string line; (line = peer.line()) != "DATA";) peer.say("250 fine\r\n");
+            peer.say("354 go on\r\n");
+            peer.line();
+            peer.say("552 5.3.4 too much\r\n");
+            if (!hangs_up) peer.until_end();
+        });
+        Client client;
+        const auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        std::string message = "Subject: large\r\n\r\n";
+        while (message.size() < 20'000'000) message += "and so on, and on, and on\r\n";
+        const auto verdicts = client.send(*outcome.connection, to({"a"}), message);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::failed);
+        CHECK(verdicts.at(0).reply.text() == "552 5.3.4 too much");
+        CHECK_FALSE(outcome.connection->usable());
+    }
+}
+
+TEST_CASE("a message that cannot be read to its end is never ended with a dot") {
+    std::string wire;
+    {
+        ScriptedServer server([&](Peer& peer) {
+            peer.say("220 mx.example\r\n");
+            peer.line();
+            peer.say("250 mx.example\r\n");
+            for (std::string line; (line = peer.line()) != "DATA";) peer.say("250 fine\r\n");
+            peer.say("354 go on\r\n");
+            wire = peer.until("\r\n.\r\n");
+        });
+        Client client;
+        const auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        BrokenSource source;
+        const auto verdicts = client.send(*outcome.connection, to({"a"}), source);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::deferred);
+        CHECK(verdicts.at(0).reply.text() == "Queue/1.eml: input/output error");
+        CHECK_FALSE(outcome.connection->usable());
+    }
+    CHECK(wire.find(".\r\n") == std::string::npos);
+}
+
+TEST_CASE("a connection on which the server spoke unasked or hung up is not used again") {
+    for (const std::string word : {"421 4.4.2 idle too long\r\n", "250 stray\r\n", "2", ""}) {
+        CAPTURE(word);
+        std::atomic<bool> said = false;
+        ScriptedServer server([&](Peer& peer) {
+            peer.say("220 mx.example\r\n");
+            peer.line();
+            peer.say("250 mx.example\r\n");
+            for (std::string line; (line = peer.line()) != "RSET";) peer.say("550 no\r\n");
+            peer.say("250 fine\r\n" + word);
+            if (!word.empty()) peer.until_end();
+        });
+        Client client;
+        const auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        CHECK(client.send(*outcome.connection, to({"a"}), k_message).at(0).reply.code == 550);
+        while (outcome.connection->usable()) std::this_thread::yield();
+        const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::deferred);
+    }
+}
+
+TEST_CASE("destroying a connection hangs up without a word") {
+    std::string after_greeting = "nothing came";
+    {
+        ScriptedServer server([&](Peer& peer) {
+            peer.say("220 mx.example\r\n");
+            peer.line();
+            peer.say("250 mx.example\r\n");
+            after_greeting = peer.until("\r\n");
+        });
+        Client client;
+        auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        outcome.connection.reset();
+    }
+    CHECK(after_greeting.empty());
+}

@@ -1,0 +1,127 @@
+import os
+import pathlib
+import tempfile
+
+import pytest
+
+from harness.chain import DOMAIN, Chain
+from harness.loopback import Loopback
+from harness.mailroot import Mailroot
+from harness.nsd import Nsd
+from harness.scripted import Scripted
+from harness.sink import SmtpSink
+
+
+@pytest.fixture
+def workspace():
+    """A folder that goes when the test ends; short, for the sockets that servers put there."""
+    with tempfile.TemporaryDirectory(prefix="mailroot-e2e-") as folder:
+        path = pathlib.Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def loopback():
+    return Loopback()
+
+
+@pytest.fixture
+def new_mailroot(workspace):
+    """new_mailroot(group={...}): a root of its own; whatever serves there ends with the test."""
+    made = []
+
+    def make(**settings):
+        made.append(Mailroot(workspace / f"root{len(made)}", settings))
+        return made[-1]
+
+    yield make
+    for mailroot in made:
+        mailroot.close()
+
+
+@pytest.fixture
+def mailroot(new_mailroot):
+    return new_mailroot()
+
+
+@pytest.fixture
+def nsd(workspace, loopback):
+    """nsd(zone): a name server for it."""
+    servers = []
+
+    def start(zone):
+        servers.append(Nsd(workspace / f"nsd{len(servers)}", loopback, zone))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def sink(workspace, loopback):
+    """sink(address, port): an smtp-sink there."""
+    sinks = []
+
+    def start(address, port, *options):
+        sinks.append(SmtpSink(workspace / f"sink{len(sinks)}", address, port, *options))
+        return sinks[-1]
+
+    yield start
+    for server in sinks:
+        server.stop()
+
+
+@pytest.fixture
+def scripted():
+    """scripted(address, port, refuse={...}): an SMTP server that answers so."""
+    servers = []
+
+    def start(address, port, **replies):
+        servers.append(Scripted(address, port, **replies))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop(no_assert=True)
+
+
+@pytest.fixture
+def remote(new_mailroot, nsd, loopback):
+    """A mailroot whose remote world is example.net, with two mail hosts on loopback."""
+    return Remote(new_mailroot, nsd, loopback)
+
+
+class Remote:
+    """`first` is preferred, `second` next; both listen on `port` once a test starts something there."""
+
+    def __init__(self, new_mailroot, nsd, loopback):
+        self.first, self.second, self.port = loopback.host(11), loopback.host(12), loopback.free_port()
+        self.dns = nsd(
+            "example.net. MX 10 mx1.example.net.\n"
+            "example.net. MX 20 mx2.example.net.\n"
+            f"mx1.example.net. A {self.first}\n"
+            f"mx2.example.net. A {self.second}\n"
+            "example.org. MX 10 mx1.example.net.\n"
+            "no-mail.example. MX 0 .\n"
+            f"no-mail.example. A {self.first}\n"
+            f"bare.example. A {self.first}\n"
+            f"{DOMAIN}. MX 10 mx2.example.net.\n"
+            "example.com. MX 10 mx1.example.net.\n"
+            + "".join(f"example{n}.net. MX 10 mx1.example.net.\n" for n in range(3))
+        )
+        self.mailroot = new_mailroot(
+            dns={"servers": [self.dns.server]},
+            delivery={"port": self.port, "retry": ["1s"]},
+        )
+
+
+@pytest.fixture
+def chain(workspace, loopback, remote):
+    """Postfix and Dovecot behind the mail host of chain.example."""
+    if os.geteuid() != 0:
+        pytest.skip("Postfix and Dovecot need root to deliver")
+    servers = Chain(workspace / "chain", loopback, remote.second, remote.port)
+    yield servers
+    servers.stop()

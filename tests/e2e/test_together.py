@@ -1,0 +1,126 @@
+"""Several processes work on one mailroot, and processes die: nothing is lost, nothing is sent twice."""
+
+import smtplib
+import subprocess
+import threading
+from collections import Counter
+
+from harness.mail import envelope_block, message
+from harness.mailroot import PROGRAM
+from harness.waiting import wait_for
+
+
+def subjects(contents):
+    return Counter(
+        line for c in contents for line in c.decode(errors="replace").splitlines() if line.startswith("Subject: ")
+    )
+
+
+def test_serve_and_queue_retry_at_once_deliver_once(remote, scripted, sink):
+    refusing = scripted(remote.first, remote.port, on_mail="451 4.3.2 not now")
+    remote.mailroot.configure(delivery={"retry": ["1s"]})
+    serve = remote.mailroot.serve()
+    for number in range(60):
+        block = envelope_block("app@local.example", f"r{number}@example.net")
+        remote.mailroot.submit(f"{number}.eml", block + message(f"number {number}"))
+    wait_for(lambda: len(remote.mailroot.files("Queue", "*.json")) == 60, "60 deferred messages", 60)
+    refusing.stop(no_assert=True)
+    taken = sink(remote.first, remote.port)
+    retries = [
+        subprocess.Popen(
+            [PROGRAM, "--root", remote.mailroot.root, "queue-retry", "--all"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for retry in retries:
+        assert retry.wait(timeout=60) in (0, 75)
+    remote.mailroot.wait_idle()
+    counted = Counter(r for dump in taken.dumps() for r in dump.recipients)
+    assert counted == {f"r{number}@example.net": 1 for number in range(60)}
+    assert serve.stop() == 0
+
+
+def test_serve_and_pickup_drain_at_once_deliver_once(mailroot):
+    serve = mailroot.serve()
+    for number in range(60):
+        mailroot.submit(f"{number}.eml", message(f"number {number}", to="ann@local.example"))
+    mailroot.run("pickup-drain")
+    mailroot.wait_idle()
+    counted = subjects(path.read_bytes() for path in mailroot.wait_files("Drop", 60))
+    assert set(counted.values()) == {1} and len(counted) == 60
+    assert serve.stop() == 0
+
+
+class Load:
+    """Clients that note every message that was answered 250, until the service goes away."""
+
+    def __init__(self, serve, recipient, clients=6):
+        self.answered = []
+        self.enough = threading.Event()
+        self.threads = [
+            threading.Thread(target=self._send, args=[serve.port, recipient, n]) for n in range(clients)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _send(self, port, recipient, client_number):
+        number = 0
+        try:
+            with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+                while True:
+                    subject = f"{client_number}-{number}"
+                    client.sendmail("app@local.example", [recipient], message(subject, body="x" * 70 + "\r\n"))
+                    self.answered.append(f"Subject: {subject}")
+                    number += 1
+                    if len(self.answered) >= 150:
+                        self.enough.set()
+        except (smtplib.SMTPException, OSError):
+            pass  # what was cut off was never answered for
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+
+
+def kill_under_load(mailroot, recipient):
+    """The subjects of all messages that were answered 250 before kill -9."""
+    serve = mailroot.serve()
+    load = Load(serve, recipient)
+    assert load.enough.wait(60)
+    serve.kill()
+    load.join()
+    return load.answered
+
+
+def test_kill_9_loses_no_local_mail_that_was_answered_for_and_doubles_none(mailroot):
+    answered = kill_under_load(mailroot, "ann@local.example")
+    mailroot.serve()
+    mailroot.wait_idle()
+    counted = subjects(path.read_bytes() for path in mailroot.files("Drop"))
+    assert not set(answered) - set(counted), "lost"
+    assert set(counted.values()) == {1}, "doubled"
+
+
+def test_kill_9_loses_no_remote_mail_that_was_answered_for(remote, sink):
+    taken = sink(remote.first, remote.port)
+    answered = kill_under_load(remote.mailroot, "ann@example.net")
+    remote.mailroot.serve()
+    remote.mailroot.wait_idle()
+    counted = subjects(dump.content for dump in taken.dumps())
+    assert not set(answered) - set(counted), "lost"
+    # What a host had taken when we died, and we had not yet noted, goes out again; one per connection at most.
+    assert sum(counted.values()) - len(counted) <= 100
+
+
+def test_kill_9_in_the_middle_of_pickup_loses_none(mailroot):
+    serve = mailroot.serve()
+    for number in range(200):
+        mailroot.submit(f"{number}.eml", message(f"number {number}", to="ann@local.example"))
+        if number == 100:
+            wait_for(lambda: mailroot.files("Drop"), "the first in Drop")
+            serve.kill()
+    mailroot.serve()
+    mailroot.wait_idle()
+    counted = subjects(path.read_bytes() for path in mailroot.files("Drop"))
+    assert len(counted) == 200 and set(counted.values()) == {1}

@@ -64,8 +64,8 @@ def sink(workspace, loopback):
     """sink(address, port): an smtp-sink there."""
     sinks = []
 
-    def start(address, port, *options):
-        sinks.append(SmtpSink(workspace / f"sink{len(sinks)}", address, port, *options))
+    def start(address, port):
+        sinks.append(SmtpSink(workspace / f"sink{len(sinks)}", address, port))
         return sinks[-1]
 
     yield start

@@ -1,5 +1,6 @@
 """serve starts and stops cleanly, or says in one line why it cannot."""
 
+import os
 import re
 import signal
 import socket
@@ -109,6 +110,21 @@ def test_a_root_that_is_a_file(mailroot, workspace):
     done = subprocess.run([PROGRAM, "--root", root, "serve"], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in (66, 73), done.stderr
     assert_one_clear_line(done, done.returncode, re.escape(str(root)))
+
+
+def test_a_root_that_cannot_be_made():
+    done = subprocess.run([PROGRAM, "--root", "/proc/mailroot", "serve"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode in (66, 73, 77), done.stderr
+    assert_one_clear_line(done, done.returncode, "/proc/mailroot")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is root that must not be led")
+def test_root_reads_no_config_that_others_may_write(mailroot):
+    config = mailroot.root / "mailroot.json"
+    config.chmod(0o666)
+    done = mailroot.run("config-check")
+    assert done.returncode in (77, 78)
+    assert_one_clear_line(done, done.returncode, re.escape(str(config)))
 
 
 @pytest.mark.parametrize("command", ["queue-report", "queue-retry", "badmail-report", "pickup-drain"])

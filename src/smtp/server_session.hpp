@@ -75,13 +75,14 @@ class ServerSession {
 
  private:
     enum class State { connected, greeted, mail, recipients, data, closed };
-    struct Grammar;
+    struct Grammar;  ///< the commands and when they are allowed
 
     void enter(State state) { state_ = state; }
     void end_transaction();
     void take_line();
     void take_data();
     void end_of_data();
+    void run(std::string_view line);
 
     void ehlo(std::string_view argument);
     void helo(std::string_view argument);

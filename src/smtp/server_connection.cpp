@@ -12,7 +12,7 @@ namespace {
 
 // A session that waits for a command holds the small one: thousands of them idle at once.
 constexpr std::size_t k_command_buffer = 2 * 1024;
-constexpr std::size_t k_data_buffer = 32 * 1024;
+constexpr std::size_t k_data_buffer = 16 * 1024;
 
 // How long a client may take to hang up once it has our last reply.
 constexpr std::chrono::milliseconds k_linger{2000};
@@ -51,7 +51,7 @@ Task<void> ServerConnection::converse() {
 
 void ServerConnection::stop() {
     session_.stop();
-    if (receiving_ && !session_.in_transaction()) interrupt();
+    if (receiving_) interrupt();  // in a transaction it reads on at once
 }
 
 void ServerConnection::cut() {

@@ -130,7 +130,6 @@ void ServerSession::disconnected() {
     log_.session(peer_.address, in_transaction() ? "lost in a transaction" : "disconnected");
     replies_.clear();
     wanted_.reset();
-    rest_ = {};
     enter(State::closed);
 }
 
@@ -161,7 +160,6 @@ void ServerSession::say(const Reply& reply, std::string_view to) {
 /// Says the last reply; what the client said behind it is not looked at.
 void ServerSession::close(const Reply& reply, std::string_view to) {
     say(reply, to);
-    rest_ = {};
     enter(State::closed);
 }
 

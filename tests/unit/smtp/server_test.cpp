@@ -229,6 +229,7 @@ TEST_CASE("stopping ends idle sessions and lets transactions finish") {
         CHECK((co_await idle.ask("HELO client.test\r\n", 2)).starts_with("250"));
         CHECK((co_await busy.begin_message()).starts_with("354"));
 
+        const auto start = std::chrono::steady_clock::now();
         bool stopped = false;
         const auto stop = [&]() -> Task<void> {
             co_await f.server->stop(20s);
@@ -244,6 +245,7 @@ TEST_CASE("stopping ends idle sessions and lets transactions finish") {
         CHECK((co_await busy.hear()) == "<end>");
         busy.hang_up();
         while (!stopped) co_await asio::post(f.context, asio::use_awaitable);
+        CHECK(std::chrono::steady_clock::now() - start < 10s);
     };
     f.play(script);
     CHECK(f.intake.stored == std::vector<std::string>{"text\r\n"});
@@ -315,8 +317,10 @@ TEST_CASE("the last reply arrives though the client goes on talking") {
     Fixture f;
     const auto script = [&]() -> Task<void> {
         auto client = co_await Client::connect(f.address);
-        co_await client.say("POST / HTTP/1.1\r\n" + std::string(100'000, 'x'));
+        co_await client.say("POST / HTTP/1.1\r\n");
         CHECK((co_await client.hear()).starts_with("220"));
+        // More than the buffers between us hold: it is sent only if the other end reads it.
+        co_await client.say(std::string(10'000'000, 'x'));
         CHECK((co_await client.hear()).starts_with("421 4.7.0"));
         CHECK((co_await client.hear()) == "<end>");
     };

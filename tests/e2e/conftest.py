@@ -84,7 +84,7 @@ def scripted():
 
     yield start
     for server in servers:
-        server.stop(no_assert=True)
+        server.leave()
 
 
 @pytest.fixture

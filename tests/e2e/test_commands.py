@@ -66,14 +66,15 @@ def test_send_to_a_server_that_is_not_there(mailroot, loopback):
         "send", "--from", "app@local.example", "--to", "ann@local.example", "--text", "x",
         "--via", "smtp", "--server", f"{loopback.host(5)}:{loopback.free_port()}",
     )  # fmt: skip
-    assert done.returncode in (69, 75) and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.returncode == 75 and "refused" in done.stdout + done.stderr
 
 
 def test_pickup_drain_sends_what_lies_there_and_ends(mailroot):
+    mailroot.create()
     for number in range(5):
         mailroot.submit(f"{number}.eml", message(f"number {number}", to="ann@local.example"))
     dry = mailroot.run("pickup-drain", "--dry-run", "--json")
-    assert dry.returncode == 0 and len(mailroot.files("Pickup")) == 5 and not mailroot.folder("Drop").exists() or not mailroot.files("Drop")
+    assert dry.returncode == 0 and len(mailroot.files("Pickup")) == 5 and not mailroot.files("Drop")
     done = mailroot.run("pickup-drain", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) | {"messages": 5, "delivered": 5} == json.loads(done.stdout)
@@ -81,7 +82,7 @@ def test_pickup_drain_sends_what_lies_there_and_ends(mailroot):
 
 
 def test_pickup_drain_defers_with_75(remote):
-    remote.mailroot.submit("x.eml", message(to="ann@example.net"))
+    remote.mailroot.create().submit("x.eml", message(to="ann@example.net"))
     done = remote.mailroot.run("pickup-drain", "--json")
     assert done.returncode == 75 and json.loads(done.stdout)["deferred"] == 1
     (entry,) = remote.mailroot.report("queue-report")["messages"]
@@ -89,7 +90,7 @@ def test_pickup_drain_defers_with_75(remote):
 
 
 def test_queue_report_of_one_and_of_none(remote):
-    remote.mailroot.submit("x.eml", message(to="ann@example.net"))
+    remote.mailroot.create().submit("x.eml", message(to="ann@example.net"))
     remote.mailroot.run("pickup-drain")
     (path,) = remote.mailroot.files("Queue", "*.eml")
     table = remote.mailroot.run("queue-report")

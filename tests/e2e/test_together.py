@@ -24,7 +24,7 @@ def test_serve_and_queue_retry_at_once_deliver_once(remote, scripted, sink):
         block = envelope_block("app@local.example", f"r{number}@example.net")
         remote.mailroot.submit(f"{number}.eml", block + message(f"number {number}"))
     wait_for(lambda: len(remote.mailroot.files("Queue", "*.json")) == 60, "60 deferred messages", 60)
-    refusing.stop(no_assert=True)
+    refusing.leave()
     taken = sink(remote.first, remote.port)
     retries = [
         subprocess.Popen(

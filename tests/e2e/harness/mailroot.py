@@ -41,7 +41,7 @@ class Serve:
         self.said = []
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.port = int(wait_for(self._port, "serve to listen"))
+        self.port = int(wait_for(self._port, "serve to be ready"))
         self.server = f"127.0.0.1:{self.port}"
 
     def _read(self):
@@ -50,9 +50,9 @@ class Serve:
             print("serve:", line, end="")
 
     def _port(self):
-        found = re.search(r"listening on 127\.0\.0\.1:(\d+)", "\n".join(self.said))
-        assert found or self.process.poll() is None, f"serve ended with {self.process.returncode}"
-        return found and found.group(1)
+        ready = "mailroot: ready" in self.said
+        assert ready or self.process.poll() is None, f"serve ended with {self.process.returncode}"
+        return ready and re.search(r"listening on 127\.0\.0\.1:(\d+)", "\n".join(self.said)).group(1)
 
     def smtp(self):
         return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example", timeout=60)
@@ -91,6 +91,12 @@ class Mailroot:
             else:
                 self.settings[name] = value
         (self.root / "mailroot.json").write_text(json.dumps(self.settings, indent=2))
+
+    def create(self):
+        """The folders, which only serve and send make by themselves."""
+        for name in ("Pickup", "Queue", "Drop", "Badmail"):
+            self.folder(name).mkdir(mode=0o700)
+        return self
 
     def folder(self, name):
         return self.root / name

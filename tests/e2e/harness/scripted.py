@@ -67,3 +67,8 @@ class Scripted(Controller):
 
     def recipients(self):
         return [recipient for taken in self.taken for recipient in taken.recipients]
+
+    def leave(self):
+        """Stops answering at all; once is enough."""
+        if self.loop.is_running():
+            self.stop()

@@ -17,22 +17,23 @@ class Dump:
 
 
 def parse_dump(octets):
-    """Its X- lines, its own two-line Received, then the message."""
+    """Its X- lines, its own Received, then the message and an empty line."""
     head, arguments = octets, {}
     while not head.startswith(b"Received: "):
         line, _, head = head.partition(b"\n")
         name, _, value = line.partition(b": ")
         arguments.setdefault(name, []).append(value.decode())
-    while head.startswith((b"Received: ", b"\t")):
+    head = head.partition(b"\n")[2]
+    while head.startswith(b"\t"):
         head = head.partition(b"\n")[2]
-        if not head.startswith(b"\t"):
-            break
 
     def path(value):
         return value[value.index("<") + 1 : value.index(">")]
 
     return Dump(
-        path(arguments[b"X-Mail-Args"][0]), [path(v) for v in arguments[b"X-Rcpt-Args"]], head
+        path(arguments[b"X-Mail-Args"][0]),
+        [path(v) for v in arguments[b"X-Rcpt-Args"]],
+        head.removesuffix(b"\n"),
     )
 
 

@@ -60,7 +60,7 @@ def test_queue_retry_sends_what_is_due_while_serve_is_down(remote, scripted):
     host = scripted(remote.first, remote.port, refuse={"later@example.net": LATER})
     remote.mailroot.configure(delivery={"retry": NEVER})
     serve = remote.mailroot.serve()
-    sent = message(body="..\r\n.\r\n")
+    sent = message(body=".one\r\n..two\r\n")
     submit(remote.mailroot, "later@example.net", content=sent)
     path = wait_deferred(remote.mailroot)
     assert serve.stop() == 0

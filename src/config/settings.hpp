@@ -29,11 +29,12 @@ struct Settings {
     } domains;
 
     struct Limits {
-        std::uint64_t message_size = 32u << 20;      ///< MaxMessageSize; 0: no limit
-        std::uint64_t recipients = 100;              ///< MaxRecipients of a message taken over SMTP
-        std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; 0: no limit
-        std::uint64_t connections = 1000;            ///< MaxConnections at once
-        milliseconds idle = 10min;                   ///< ConnectionTimeout
+        std::uint64_t message_size = 32u << 20;  ///< MaxMessageSize; 0: no limit
+        std::uint64_t recipients = 100;          ///< MaxRecipients of a message taken over SMTP
+        std::uint64_t messages_per_connection =
+            0;                             ///< taken in one session; the schema's 0: no limit
+        std::uint64_t connections = 1000;  ///< MaxConnections at once
+        milliseconds idle = 10min;         ///< ConnectionTimeout
     } limits;
 
     struct Delivery {

@@ -68,7 +68,6 @@ def test_one_file_for_all_local_recipients_with_bare_envelope_lines(mailroot):
 
 
 def test_many_messages_on_one_connection(mailroot):
-    mailroot.configure(limits={"messagesPerConnection": 0})
     serve = mailroot.serve()
     with serve.smtp() as client:
         for number in range(30):

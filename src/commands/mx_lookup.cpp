@@ -32,12 +32,23 @@ struct Lookup {
     MailHosts found;
 };
 
+/// A bare IP address as the literal that SMTP writes (RFC 5321 4.1.3); other names as they are. The
+/// shell's users write `[192.0.2.1]` without its brackets anyhow: the option parser takes them for
+/// a list's.
+std::string with_brackets(std::string_view name) {
+    if (name.find(':') != std::string_view::npos && !name.starts_with('['))
+        return (name.starts_with("IPv6:") ? "[" : "[IPv6:") + std::string(name) + ']';
+    const bool ipv4 = name.find_first_not_of("0123456789.") == std::string_view::npos &&
+                      name.find('.') != std::string_view::npos;
+    return ipv4 ? '[' + std::string(name) + ']' : std::string(name);
+}
+
 /// The domain of `user@domain`, or of `domain` itself, as DNS has it.
 Result<std::string> domain_of(std::string_view name) {
     const bool is_address = name.find('@') != std::string_view::npos;
     if (!is_address && name.ends_with('.')) name.remove_suffix(1);
     const auto address =
-        parse_address(is_address ? std::string(name) : "postmaster@" + std::string(name));
+        parse_address(is_address ? std::string(name) : "postmaster@" + with_brackets(name));
     if (!address || address->domain.empty())
         return fail(Error::Kind::parse, "'" + std::string(name) + "' is no domain or address");
     if (address->domain.starts_with('[')) return address->domain;

@@ -229,16 +229,20 @@ void add_send(CLI::App& command, Environment& environment) {
     const auto options = std::make_shared<SendOptions>();
     command.add_option("--from", options->from, "the sender, also of the envelope")
         ->type_name("ADDRESS");
-    command.add_option("--to", options->to, "recipients")->type_name("ADDRESS");
-    command.add_option("--cc", options->cc, "further recipients")->type_name("ADDRESS");
-    command.add_option("--bcc", options->bcc, "recipients that no header names")
-        ->type_name("ADDRESS");
-    command.add_option("--subject", options->subject, "the subject")->type_name("TEXT");
-    command.add_option("--text", options->text, "the text")->type_name("TEXT");
-    command.add_option("--header", options->headers, "a further header field")
-        ->type_name("'NAME: VALUE'");
-    command.add_flag("-t", options->from_stdin,
-                     "read a whole message from standard input, its recipients from its header");
+    // A message that is passed on brings its own header.
+    const std::vector<CLI::Option*> composing{
+        command.add_option("--to", options->to, "recipients")->type_name("ADDRESS"),
+        command.add_option("--cc", options->cc, "further recipients")->type_name("ADDRESS"),
+        command.add_option("--bcc", options->bcc, "recipients that no header names")
+            ->type_name("ADDRESS"),
+        command.add_option("--subject", options->subject, "the subject")->type_name("TEXT"),
+        command.add_option("--text", options->text, "the text")->type_name("TEXT"),
+        command.add_option("--header", options->headers, "a further header field")
+            ->type_name("'NAME: VALUE'")};
+    auto* const whole = command.add_flag(
+        "-t", options->from_stdin,
+        "read a whole message from standard input, its recipients from its header");
+    for (auto* const option : composing) whole->excludes(option);
     command.add_option("--via", options->via, "how it is handed over: pickup or smtp")
         ->check(CLI::IsMember({"pickup", "smtp"}))
         ->type_name("WAY");

@@ -35,7 +35,7 @@ smtp::ServerOptions server_options(const config::Settings& settings) {
     options.recipients = settings.limits.recipients;
     options.messages_per_connection = settings.limits.messages_per_connection;
     options.connections = settings.limits.connections;
-    options.idle = std::chrono::ceil<std::chrono::seconds>(settings.limits.idle);
+    options.idle = settings.limits.idle;
     return options;
 }
 
@@ -49,36 +49,71 @@ smtp::Endpoint endpoint_of(const std::string& listening) {
     return {"", address, port};
 }
 
+std::vector<smtp::Endpoint> endpoints_of(const std::vector<std::string>& listening) {
+    std::vector<smtp::Endpoint> endpoints;
+    for (const auto& address : listening) endpoints.push_back(endpoint_of(address));
+    return endpoints;
+}
+
+/// An address that cannot be read is the fault of whoever wrote it.
+Error listen_error(const ServeOptions& options, Error error) {
+    const bool typed = !options.listen.empty();
+    if (error.kind == Error::Kind::parse)
+        error.kind = typed ? Error::Kind::usage : Error::Kind::config;
+    return std::move(error).in(typed ? "--listen" : "listen");
+}
+
+/// Whether the process was asked to end. Listens from its construction on: a service may be stopped
+/// while it starts.
+class StopRequest {
+ public:
+    explicit StopRequest(smtp::Loop& loop)
+        : changed_(loop), signals_(smtp::on_termination(loop, [this] {
+              made_ = true;
+              changed_.notify();
+          })) {}
+
+    [[nodiscard]] bool made() const { return made_; }
+    /// Waits until it is made, or so long.
+    smtp::Task<void> wait_for(std::chrono::milliseconds most) {
+        if (!made_) co_await changed_.wait_for(most);
+    }
+    smtp::Task<void> wait() {
+        while (!made_) co_await changed_.wait();
+    }
+
+ private:
+    bool made_ = false;
+    smtp::Signal changed_;
+    std::shared_ptr<void> signals_;
+};
+
 /// The whole service, for as long as it runs.
 class Service {
  public:
-    Service(Engine& engine, smtp::Server& server)
+    Service(Engine& engine, smtp::Server& server, StopRequest& stop_request)
         : engine_(engine),
           server_(server),
+          stop_request_(stop_request),
           intake_(engine.context),
           attempts_(engine.loop, k_attempts),
           queue_(engine.context, *engine.courier, *engine.pickup_courier, attempts_),
           pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
                   [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
-          loops_(engine.loop),
-          stopped_(engine.loop) {
+          loops_(engine.loop) {
         engine.context.accepted = [this](const MessageId& id) {
             queue_.waits(id, engine_.context.clock.now());
         };
     }
 
     smtp::Task<void> run() {
-        const auto asked = smtp::on_termination(engine_.loop, [this] {
-            stopping_ = true;
-            stopped_.notify();
-        });
         pickup_.watch();
         loops_.start(keep_tidy());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());
         server_.start(intake_);
         engine_.context.log.notice("ready");
-        while (!stopping_) co_await stopped_.wait();
+        co_await stop_request_.wait();
         co_await stop();
     }
 
@@ -107,11 +142,11 @@ class Service {
 
     /// What crashes left, and what happened without an event.
     smtp::Task<void> keep_tidy() {
-        while (!stopping_) {
+        while (!stop_request_.made()) {
             co_await recover();
             co_await queue_.rescan();
             co_await pickup_.rescan();
-            co_await stopped_.wait_for(engine_.context.settings.pickup.rescan);
+            co_await stop_request_.wait_for(engine_.context.settings.pickup.rescan);
         }
     }
 
@@ -128,13 +163,12 @@ class Service {
 
     Engine& engine_;
     smtp::Server& server_;
+    StopRequest& stop_request_;
     delivery::SmtpIntake intake_;
     smtp::TaskGroup attempts_;
     delivery::QueueRunner queue_;
     delivery::PickupWatcher pickup_;
     smtp::TaskGroup loops_;
-    smtp::Signal stopped_;
-    bool stopping_ = false;
 };
 
 Result<int> serve(const ServeOptions& options, Environment& environment) {
@@ -146,21 +180,22 @@ Result<int> serve(const ServeOptions& options, Environment& environment) {
 
     // Ports below 1024 are bound first: as the mailroot's owner we may not.
     smtp::Loop loop(1);
+    StopRequest stop_request(loop);
     const auto server = smtp::make_server(loop, *log, server_options(*settings));
-    std::vector<smtp::Endpoint> listening;
+    std::vector<std::string> listening;
     for (const auto& address : settings->listen) {
-        const auto taken = server->listen(address);
-        if (!taken) return tl::unexpected(Error(taken.error()).in("listen"));
-        listening.push_back(endpoint_of(*taken));
-        log->notice("listening on " + *taken);
+        auto taken = server->listen(address);
+        if (!taken) return tl::unexpected(listen_error(options, std::move(taken).error()));
+        listening.push_back(std::move(*taken));
     }
     auto mailroot = open_mailroot(environment, folders::IfMissing::create);
     if (!mailroot) return fail(std::move(mailroot));
     MAILROOT_TRY(mailroot->probe());
     auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot),
-                               std::move(listening));
+                               endpoints_of(listening));
     if (!engine) return fail(std::move(engine));
-    Service service(**engine, *server);
+    for (const auto& address : listening) log->notice("listening on " + address);
+    Service service(**engine, *server, stop_request);
     (*engine)->run(service.run());
     log->notice("stopped");
     return k_done;

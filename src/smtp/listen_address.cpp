@@ -62,7 +62,7 @@ std::string endpoint_text(const tcp::endpoint& endpoint) {
 
 Result<tcp::acceptor> listen_at(asio::io_context& context, const std::string& address) {
     const auto endpoint = parse_endpoint(address);
-    if (!endpoint) return fail(Error(endpoint.error()).kind, endpoint.error().what);
+    if (!endpoint) return tl::unexpected(endpoint.error());
     tcp::acceptor acceptor(context);
     asio::error_code error;
     open(acceptor, *endpoint, error);

@@ -137,7 +137,7 @@ class AsioServer final : public Server {
 
     Result<std::string> listen(const std::string& address) override {
         auto acceptor = listen_at(sessions_->context, address);
-        if (!acceptor) return fail(std::move(acceptor), "listen");
+        if (!acceptor) return fail(std::move(acceptor));
         auto taken = endpoint_text(acceptor->local_endpoint());
         sessions_->listeners.push_back(
             {*std::move(acceptor), asio::steady_timer(sessions_->context)});

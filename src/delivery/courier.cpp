@@ -199,7 +199,7 @@ smtp::Task<void> Courier::give_back(Round& round) {
         context_.log.reported(id, given->report->id, round.envelope().reverse_path);
         if (given->report->in_queue) context_.accepted(given->report->id);
     }
-    if (given->badmail) context_.log.badmailed(id, "ndrOfDsn");
+    if (given->badmail) context_.log.badmailed(id, given->badmail_reason);
 }
 
 smtp::Task<void> Courier::defer(Round& round) {

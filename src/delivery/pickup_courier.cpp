@@ -13,11 +13,6 @@ namespace {
 // A file that was in hand at three crashes is the likely cause of them.
 constexpr int k_most_crashes = 3;
 
-bool all_delivered(const std::vector<Verdict>& verdicts) {
-    return std::ranges::all_of(
-        verdicts, [](const Verdict& verdict) { return verdict.kind == Verdict::Kind::delivered; });
-}
-
 PickupResult of_queue(const AttemptResult& result) {
     PickupResult wrapped;
     static_cast<AttemptResult&>(wrapped) = result;
@@ -37,7 +32,7 @@ struct PickupCourier::Taken {
 smtp::Task<PickupResult> PickupCourier::attempt(folders::TakenPickup file, std::string name) {
     Taken taken{std::move(file), std::move(name), {}, {}};
     if (taken.file.crashes() >= k_most_crashes) {
-        co_return co_await reject(taken, folders::BadmailReason::bad_pickup_file,
+        co_return co_await reject(taken, folders::BadmailReason::general_failure,
                                   "the service ended three times while it worked on this file");
     }
     auto scan = [&] { return taken.file.scan(rules()); };
@@ -49,7 +44,8 @@ smtp::Task<PickupResult> PickupCourier::attempt(folders::TakenPickup file, std::
     if (!message) co_return co_await put_back(taken, message.error());
     taken.message = std::move(*message);
     taken.added = added_fields(taken);
-    context_.log.picked_up(taken.file.id(), taken.name, taken.message.envelope,
+    const auto place = taken.name.empty() ? folders::pickup_name(taken.file.id()) : taken.name;
+    context_.log.picked_up(taken.file.id(), place, taken.message.envelope,
                            taken.message.unstuff ? "unstuff" : "raw");
     co_return co_await send(taken);
 }
@@ -99,38 +95,39 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
         return std::make_unique<FileMessage>(context_,
                                              taken.file.reader(taken.message, taken.added));
     };
-    const auto& envelope = taken.message.envelope;
-    auto sent =
-        co_await courier_.destinations().deliver(leg.route, envelope_of(leg, envelope), open);
-    if (!all_delivered(sent)) {
-        // Settled recipients of the file's own block are no part of the leg.
-        std::vector<Verdict> verdicts(envelope.recipients.size());
-        std::uint64_t delivered_now = 0;
-        for (std::size_t i = 0; i < sent.size(); ++i) {
-            const auto index = leg.recipients[i];
-            const bool delivered = sent[i].kind == Verdict::Kind::delivered;
-            taken.message.envelope.recipients[index].settled = delivered;
-            delivered_now += delivered ? 1 : 0;
-            if (delivered)
-                context_.log.attempted(taken.file.id(), envelope.recipients[index].address, sent[i],
-                                       std::nullopt);
-            verdicts[index] = std::move(sent[i]);
-        }
-        auto result = co_await queue_up(taken, std::move(verdicts));
-        result.delivered += delivered_now;
-        co_return result;
-    }
-    auto unlink = [&] { return taken.file.remove(); };
-    auto removed = co_await on_disk(context_, unlink);
-    if (!removed) context_.log.warning(removed.error().what);
-    for (std::size_t i = 0; i < sent.size(); ++i) {
-        context_.log.attempted(taken.file.id(), envelope.recipients[leg.recipients[i]].address,
-                               sent[i], std::nullopt);
-    }
-    context_.log.settled(taken.file.id());
+    auto verdicts = co_await courier_.destinations().deliver(
+        leg.route, envelope_of(leg, taken.message.envelope), open);
+    const auto delivered = note_delivered(taken, leg, verdicts);
     PickupResult result;
-    result.delivered = sent.size();
+    if (delivered == verdicts.size()) {
+        auto unlink = [&] { return taken.file.remove(); };
+        auto removed = co_await on_disk(context_, unlink);
+        if (!removed) context_.log.warning(removed.error().what);
+        context_.log.settled(taken.file.id());
+    } else {
+        // One verdict for each recipient of the file: those settled before it was taken have no
+        // part in the leg.
+        std::vector<Verdict> of_all(taken.message.envelope.recipients.size());
+        for (std::size_t i = 0; i < verdicts.size(); ++i)
+            of_all[leg.recipients[i]] = std::move(verdicts[i]);
+        result = co_await queue_up(taken, std::move(of_all));
+    }
+    result.delivered += delivered;
     co_return result;
+}
+
+/// Settles in the envelope, and logs, what was delivered; gives how many.
+std::uint64_t PickupCourier::note_delivered(Taken& taken, const Leg& leg,
+                                            const std::vector<Verdict>& verdicts) const {
+    std::uint64_t delivered = 0;
+    for (std::size_t i = 0; i < verdicts.size(); ++i) {
+        if (verdicts[i].kind != Verdict::Kind::delivered) continue;
+        auto& recipient = taken.message.envelope.recipients[leg.recipients[i]];
+        recipient.settled = true;
+        context_.log.attempted(taken.file.id(), recipient.address, verdicts[i], std::nullopt);
+        ++delivered;
+    }
+    return delivered;
 }
 
 smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {

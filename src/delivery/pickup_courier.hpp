@@ -31,6 +31,8 @@ class PickupCourier {
 
     smtp::Task<PickupResult> send(Taken& taken);
     smtp::Task<PickupResult> send_straight(Taken& taken, const Leg& leg);
+    std::uint64_t note_delivered(Taken& taken, const Leg& leg,
+                                 const std::vector<Verdict>& verdicts) const;
     smtp::Task<PickupResult> drop_straight(Taken& taken);
     [[nodiscard]] Result<void> make_canonical(const Taken& taken) const;
     smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);

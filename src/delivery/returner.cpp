@@ -33,6 +33,16 @@ bool wants_header_only(const Envelope& envelope) {
     return equal_ignoring_case(envelope.ret, "HDRS");
 }
 
+/// Our own verdict on a message that goes in circles.
+bool is_mail_loop(const FailedRecipient& one) {
+    return one.verdict.host.empty() && one.verdict.reply.enhanced_code == "5.4.6";
+}
+
+folders::BadmailReason reason_of(const std::vector<FailedRecipient>& failed) {
+    return std::ranges::any_of(failed, is_mail_loop) ? folders::BadmailReason::hop_count_exceeded
+                                                     : folders::BadmailReason::ndr_of_dsn;
+}
+
 }  // namespace
 
 Result<Returner::Outcome> Returner::give_back(const MessageId& id, const Envelope& envelope,
@@ -47,7 +57,7 @@ Result<Returner::Outcome> Returner::give_back(const MessageId& id, const Envelop
     if (envelope.reverse_path.is_null()) return to_badmail(id, envelope, wanted, message);
     auto report_accepted = report(id, envelope, wanted, message);
     if (!report_accepted) return fail(std::move(report_accepted));
-    return Outcome{*report_accepted, std::nullopt, ""};
+    return Outcome{*report_accepted, std::nullopt, "", ""};
 }
 
 Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& envelope,
@@ -96,7 +106,7 @@ Result<Returner::Outcome> Returner::to_badmail(const MessageId& id, const Envelo
     const folders::Badmail badmail(context_.mailroot);
     folders::BadmailProperties properties;
     properties.id = id;
-    properties.reason = name_of(folders::BadmailReason::ndr_of_dsn);
+    properties.reason = name_of(reason_of(failed));
     properties.sender = envelope.reverse_path.text();
     properties.when = context_.clock.now();
     Envelope of_failed = envelope;
@@ -111,7 +121,7 @@ Result<Returner::Outcome> Returner::to_badmail(const MessageId& id, const Envelo
     const auto name = badmail.free_name(id, context_.ids.next());
     auto file = badmail.prepare(name, of_failed, message, properties);
     if (!file) return fail(std::move(file));
-    return Outcome{std::nullopt, std::move(*file), name};
+    return Outcome{std::nullopt, std::move(*file), name, properties.reason};
 }
 
 }  // namespace mailroot::delivery

@@ -37,6 +37,7 @@ class Returner {
         std::optional<Report> report;  ///< accepted, on disk; none where nobody wants one
         std::optional<folders::HandOver> badmail;  ///< ready: settle the recipients, then show it
         std::string badmail_name;
+        std::string badmail_reason;
     };
 
     /// `message` is read from its start. After success the caller settles the failed recipients.

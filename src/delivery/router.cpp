@@ -30,7 +30,7 @@ Route without_hosts(const dns::MailHosts& hosts, const std::string& domain) {
         default:
             break;
     }
-    return nowhere(451, "4.4.3", domain + ": " + hosts.error);
+    return nowhere(451, "4.4.3", hosts.error);  // which names the domain
 }
 
 bool is_wildcard(const std::string& address) {

@@ -11,7 +11,7 @@ Result<HandOver> HandOver::prepare(const Mailroot& mailroot, const os::Folder& f
     MAILROOT_TRY(copy_all(reader, *file));
     MAILROOT_TRY(file->name('.' + name + ".ready"));
     MAILROOT_TRY(mailroot.files.sync(folder));
-    return HandOver(mailroot, folder, std::move(*file));
+    return HandOver(std::move(*file));
 }
 
 Result<void> HandOver::show(std::string_view final_name) {

@@ -28,11 +28,8 @@ class HandOver {
     Result<void> show(std::string_view final_name);
 
  private:
-    HandOver(const Mailroot& mailroot, const os::Folder& folder, os::NewFile file)
-        : mailroot_(mailroot), folder_(folder), file_(std::move(file)) {}
+    explicit HandOver(os::NewFile file) : file_(std::move(file)) {}
 
-    const Mailroot& mailroot_;
-    const os::Folder& folder_;
     os::NewFile file_;
 };
 

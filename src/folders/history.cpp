@@ -59,9 +59,10 @@ Result<History> parse_history(std::string_view text) {
     if (recipients == json.end() || !recipients->is_object()) return history;
     for (const auto& [address, entry] : recipients->items()) {
         if (!entry.is_object()) continue;
-        history.recipients[address] = {
-            parse_timestamp(member(entry, "when", std::string())), member(entry, "host", std::string()),
-            member(entry, "reply", std::string()), member(entry, "attempts", 0)};
+        history.recipients[address] = {parse_timestamp(member(entry, "when", std::string())),
+                                       member(entry, "host", std::string()),
+                                       member(entry, "reply", std::string()),
+                                       member(entry, "attempts", 0)};
     }
     return history;
 }

@@ -152,8 +152,8 @@ Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids)
         const bool bad = folder == &mailroot.badmail;
         for (const auto& name : names(mailroot, *folder, recovered)) {
             if (const auto ready = ready_name(name); ready && folder != &mailroot.queue) {
-                auto shown = finish(mailroot, *folder, bad, *ready, ids);
-                if (!shown) recovered.errors.push_back(std::move(shown).error());
+                const auto shown = finish(mailroot, *folder, bad, *ready, ids);
+                if (!shown) recovered.errors.push_back(shown.error());
                 if (shown && !shown->empty()) recovered.finished.push_back(*shown);
                 continue;
             }

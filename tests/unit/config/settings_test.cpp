@@ -14,7 +14,9 @@ using namespace mailroot::config;
 
 namespace {
 
-std::string k_machine() { return "box.example"; }
+std::string k_machine() {
+    return "box.example";
+}
 
 Result<Settings> load_text(const ScratchFolder& folder, const std::string& text) {
     return load(folder.write("mailroot.json", text), false, {}, k_machine);

@@ -128,14 +128,15 @@ TEST_CASE("a group runs no more at once than its limit, and idle waits for the l
         --running;
         ++finished;
     };
-    smtp::spawn(loop, [&]() -> smtp::Task<void> {
+    auto all = [&]() -> smtp::Task<void> {
         for (int i = 0; i < 5; ++i) {
             co_await group.room();
             group.start(task());
         }
         co_await group.idle();
         idle = true;
-    }());
+    };
+    smtp::spawn(loop, all());
     loop.run();
     CHECK(idle);
     CHECK(finished == 5);

@@ -39,15 +39,22 @@ std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then);
 void spawn(Loop& loop, Task<void> task);
 
 /// Waits for a function that reports through a callback:
-/// `auto answer = co_await from_callback<MxAnswer>([&](auto then) { resolver.mx(name,
-/// std::move(then)); });` `start` is given a copyable `void(T)` that must be called once, from the
-/// loop's thread.
+/// `auto answer = co_await from_callback<MxAnswer>(ask);` with
+/// `auto ask = [&](auto then) { resolver.mx(name, std::move(then)); };`
+/// `ask` is given a copyable `void(T)` that must be called once, from the loop's thread; at once
+/// will do.
 template <class T, class Start>
 Task<T> from_callback(Start start) {
-    auto initiate = [&start](auto handler) {
+    auto loop = co_await asio::this_coro::executor;
+    auto initiate = [&start, loop](auto handler) {
         // std::function wants copies, and Asio's handlers only move.
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        start([shared](T value) { std::move (*shared)(std::move(value)); });
+        start([shared, loop](T value) {
+            // Never from within the call: the coroutine is still on its way to sleep.
+            asio::post(loop, [shared, value = std::move(value)]() mutable {
+                std::move (*shared)(std::move(value));
+            });
+        });
     };
     co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(T)>(
         initiate, asio::use_awaitable);

@@ -117,6 +117,20 @@ TEST_CASE("a callback's value is what the coroutine goes on with") {
     CHECK(got == "answer");
 }
 
+TEST_CASE("a callback may be called before it is waited for") {
+    asio::io_context context;
+    std::string got;
+    auto ask_often = [&]() -> smtp::Task<void> {
+        for (int i = 0; i < 3; ++i) {
+            auto start = [&](auto then) { then("now "); };
+            got += co_await smtp::from_callback<std::string>(start);
+        }
+    };
+    smtp::spawn(context, ask_often());
+    context.run();
+    CHECK(got == "now now now ");
+}
+
 TEST_CASE("a group runs no more at once than its limit, and idle waits for the last") {
     smtp::Loop loop;
     smtp::TaskGroup group(loop, 2);

@@ -52,15 +52,22 @@ Result<Report> look(const QueueReportOptions& options, const folders::Mailroot& 
             if (is_asked_for(options, entry.id)) entries.push_back(entry);
         },
         [&](std::string_view name) {
-            report.unusable.push_back({mailroot.queue.place(name), "not named as a message is"});
+            report.unusable.push_back(
+                {mailroot.queue.place(name), "laid in by hand, not taken up yet"});
         }));
+    const folders::Pickup pickup(mailroot);
+    MAILROOT_TRY(pickup.scan([&](std::string_view name) {
+        if (auto reason = pickup.reason_against(name))
+            report.unusable.push_back({mailroot.pickup.place(name), std::move(reason->what)});
+    }));
     std::ranges::sort(entries, {}, &folders::Queue::Entry::id);
     for (const auto& entry : entries) {
         auto waiting = queue.look(entry);
         if (waiting) {
             report.rows.push_back({entry, std::move(*waiting)});
         } else if (waiting.error().kind != Error::Kind::not_found) {  // gone meanwhile is no news
-            report.unusable.push_back({folders::message_name(entry.id), waiting.error().what});
+            report.unusable.push_back(
+                {mailroot.queue.place(folders::message_name(entry.id)), waiting.error().what});
         }
     }
     for (const auto& id : options.ids) {

@@ -13,7 +13,7 @@ Pickup::Attempt unusable(Error reason) {
 }
 
 /// Why a file can never be mail, whatever its writer does next.
-std::optional<Error> reason_against(const os::FileInfo& info) {
+std::optional<Error> reason_against_kind(const os::FileInfo& info) {
     if (info.kind != os::FileInfo::Kind::regular)
         return Error{Error::Kind::parse, "not a plain file"};
     if (info.links != 1)
@@ -36,6 +36,16 @@ Result<void> Pickup::scan(const std::function<void(std::string_view)>& name) con
     });
 }
 
+std::optional<Error> Pickup::reason_against(std::string_view name) const {
+    const auto info = mailroot_.files.info(mailroot_.pickup, name);
+    if (!info) return std::nullopt;  // gone: no matter
+    if (auto reason = reason_against_kind(*info))
+        return std::move(*reason).in(mailroot_.pickup.place(name));
+    auto fd = mailroot_.files.open(mailroot_.pickup, name, os::Files::Access::read);
+    if (fd || fd.error().kind == Error::Kind::not_found) return std::nullopt;
+    return std::move(fd).error();
+}
+
 Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
                              const MessageId& id) const {
     auto& files = mailroot_.files;
@@ -43,7 +53,7 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     const auto named = files.info(mailroot_.pickup, name);
     if (!named) return {Outcome::gone, std::nullopt, {}};
     // Before it is opened: opening a device or a FIFO may do something.
-    if (auto reason = reason_against(*named)) return unusable(std::move(*reason).in(place));
+    if (auto reason = reason_against_kind(*named)) return unusable(std::move(*reason).in(place));
 
     // A lock on an empty file would break a .NET writer between its open and its own lock.
     if (named->size == 0) return {Outcome::growing, std::nullopt, *named};

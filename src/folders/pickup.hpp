@@ -42,6 +42,10 @@ class Pickup {
     /// Whether a name may be one to take.
     [[nodiscard]] static bool is_candidate(std::string_view name);
 
+    /// Why a file cannot be taken, whoever wrote it and however long ago; nothing where it can, or
+    /// will be once it is whole. Never locks.
+    [[nodiscard]] std::optional<Error> reason_against(std::string_view name) const;
+
     /// Takes a file by DESIGN's rules: a plain file with one link, not empty, not locked by its
     /// writer, and whole by an event, a lease, or having stayed as it was. It becomes
     /// `Queue/<id>.pickup`, locked.

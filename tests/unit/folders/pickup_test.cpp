@@ -81,7 +81,11 @@ TEST_CASE_FIXTURE(MailrootFixture, "only plain files with one name are taken") {
         const auto attempt = pickup.take(name, k_closed, ids.next());
         CHECK(attempt.outcome == Outcome::unusable);
         CHECK(attempt.reason.what.find(name) != std::string::npos);
+        REQUIRE(pickup.reason_against(name));
+        CHECK(pickup.reason_against(name)->what == attempt.reason.what);
     }
+    CHECK_FALSE(pickup.reason_against("a"));
+    CHECK_FALSE(pickup.reason_against("gone"));
     CHECK(pickup.take("gone", k_closed, ids.next()).outcome == Outcome::gone);
     CHECK(names("Queue").empty());
 }

@@ -3,6 +3,7 @@
 #include "os/new_file.hpp"
 
 #include <array>
+#include <random>
 #include <string>
 
 namespace mailroot::folders {
@@ -10,6 +11,9 @@ namespace mailroot::folders {
 namespace {
 
 constexpr unsigned k_private = 0700;
+
+// Whoever may submit must get as far as the door.
+constexpr unsigned k_entrance = 0755;
 
 // Anybody of the group may add a file, nobody but us may list them, nobody may touch another's.
 constexpr unsigned k_door = 03730;
@@ -31,7 +35,7 @@ Result<os::Folder> open_part(os::Files& files, const std::filesystem::path& path
 
 Result<Mailroot> Mailroot::open(os::Files& files, const std::filesystem::path& root,
                                 IfMissing if_missing) {
-    auto top = open_part(files, root, k_private | 0055, if_missing);
+    auto top = open_part(files, root, k_entrance, if_missing);
     if (!top) return fail(std::move(top));
     auto pickup = open_part(files, root / "Pickup", k_door, if_missing);
     if (!pickup) return fail(std::move(pickup));
@@ -47,23 +51,22 @@ Result<Mailroot> Mailroot::open(os::Files& files, const std::filesystem::path& r
 
 Result<void> Mailroot::probe() const {
     const std::array<const os::Folder*, 4> ring{&pickup, &queue, &drop, &badmail};
+    // Unlike any other: several processes may start at once.
+    const auto name = ".probe-" + std::to_string(std::random_device{}());
     for (std::size_t i = 0; i < ring.size(); ++i) {
         const os::Folder& here = *ring[i];
         const os::Folder& next = *ring[(i + 1) % ring.size()];
-        // Unlike any other: several processes may start at once.
-        const std::string name = ".probe-" +
-                                 std::to_string(reinterpret_cast<std::uintptr_t>(this)) + '-' +
-                                 std::to_string(here.fd.number()) + ".tmp";
-        auto file = os::NewFile::create(files, here, name);
-        if (file) {
-            MAILROOT_TRY(file->append("probe"));
-            MAILROOT_TRY(file->name(name + ".named"));
-            MAILROOT_TRY(files.sync(here));
-            MAILROOT_TRY(files.rename(here, name + ".named", next, name));
-            MAILROOT_TRY(files.unlink(next, name));
-        } else {
-            return fail(std::move(file));
+        auto file = os::NewFile::create(files, here, name + ".tmp");
+        if (!file) return fail(std::move(file));
+        MAILROOT_TRY(file->append("probe"));
+        MAILROOT_TRY(file->name(name + ".named.tmp"));
+        auto moved = files.sync(here);
+        if (moved) moved = files.rename(here, name + ".named.tmp", next, name + ".tmp");
+        if (!moved) {
+            (void)files.unlink(here, name + ".named.tmp");
+            return moved;
         }
+        MAILROOT_TRY(files.unlink(next, name + ".tmp"));
     }
     return {};
 }

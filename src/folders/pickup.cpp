@@ -65,9 +65,12 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     if (!locked) return unusable(Error(locked.error()).in(place));
     if (!*locked) return {Outcome::growing, std::nullopt, *named};
 
+    // Behind the lock all is looked at anew: another may have taken the file, its writer may have
+    // put a new one under its name.
     const auto held = files.info(*fd);
     if (!held) return unusable(Error(held.error()).in(place));
-    if (!held->same_file(*named)) return {Outcome::gone, std::nullopt, {}};
+    const auto still_named = files.info(mailroot_.pickup, name);
+    if (!still_named || !still_named->same_file(*held)) return {Outcome::gone, std::nullopt, {}};
     const bool settled = evidence.settled && held->unchanged_since(*evidence.settled) &&
                          held->changed == evidence.settled->changed;
     if (!evidence.closed && !settled && files.writers(*fd) != os::Writers::none) {
@@ -77,6 +80,12 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     if (!renamed && renamed.error().kind == Error::Kind::not_found)
         return {Outcome::gone, std::nullopt, {}};
     if (!renamed) return unusable(std::move(renamed).error());
+    const auto taken = files.info(mailroot_.queue, pickup_name(id));
+    if (!taken || !taken->same_file(*held)) {
+        // A new file came in between; it is not the one that is locked.
+        (void)files.rename(mailroot_.queue, pickup_name(id), mailroot_.pickup, name);
+        return {Outcome::gone, std::nullopt, {}};
+    }
     return {Outcome::taken, TakenPickup(mailroot_, id, std::move(*fd), 0), *held};
 }
 

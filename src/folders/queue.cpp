@@ -223,14 +223,16 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
 Result<std::optional<TakenPickup>> Queue::adopt(std::string_view name, const MessageId& id,
                                                 TimePoint settled_by) const {
     const std::string text(name);
-    auto locked = lock_file(mailroot_, text, os::Files::Access::read);
-    if (!locked) return fail(std::move(locked));
-    if (!*locked) return std::nullopt;
-    const auto& info = (*locked)->info;
-    if (info.kind != os::FileInfo::Kind::regular || info.links != 1) {
+    // Before it is opened, and not locked while it is empty: for the reasons that Pickup::take has.
+    const auto info = mailroot_.files.info(mailroot_.queue, name);
+    if (!info) return std::nullopt;
+    if (info->kind != os::FileInfo::Kind::regular || info->links != 1) {
         return fail(Error::Kind::parse, mailroot_.queue.place(name) + ": not a plain file");
     }
-    if (info.size == 0 || info.changed > settled_by) return std::nullopt;
+    if (info->size == 0 || info->changed > settled_by) return std::nullopt;
+    auto locked = lock_file(mailroot_, text, os::Files::Access::read);
+    if (!locked) return fail(std::move(locked));
+    if (!*locked || !(*locked)->info.unchanged_since(*info)) return std::nullopt;
     MAILROOT_TRY(mailroot_.files.rename(mailroot_.queue, text, mailroot_.queue, pickup_name(id)));
     return TakenPickup(mailroot_, id, std::move((*locked)->fd), 0);
 }

@@ -93,4 +93,5 @@ def test_a_name_server_that_does_not_answer_defers(new_mailroot):
     send(mailroot.serve(), "ann@example.net")
     mailroot.wait_files("Queue")
     wait_for(lambda: mailroot.files("Queue", "*.json"), "the attempt to be remembered")
+    assert "4.4.3" in mailroot.files("Queue", "*.json")[0].read_text()
     assert not mailroot.files("Drop") and not mailroot.files("Badmail")

@@ -25,13 +25,19 @@ def each_once(recipients, suffix):
     assert all(recipient.endswith(suffix) for recipient in counted)
 
 
+def same_body(contents):
+    """smtp-source sends one text again and again."""
+    bodies = {content.partition(b"\r\n\r\n")[2].rstrip(b"\r\n") for content in contents}
+    assert len(bodies) == 1 and len(bodies.pop()) > 3800
+
+
 def test_smtp_to_drop(mailroot):
     serve = mailroot.serve()
     smtp_source(serve, "ann@local.example")
     files = mailroot.wait_files("Drop", COUNT, seconds=PATIENCE)
     blocks = [split_block(path.read_bytes())[0] for path in files]
     each_once([line.split(" ")[1] for block in blocks for line in block[1:]], "ann@local.example")
-    assert min(path.stat().st_size for path in files) > 4096
+    same_body(path.read_bytes() for path in files)
     assert serve.stop() == 0
 
 
@@ -41,7 +47,9 @@ def test_smtp_to_sink(remote, sink):
     smtp_source(serve, "ann@example.net")
     wait_for(lambda: taken.count() >= COUNT, "all at the sink", PATIENCE)
     remote.mailroot.wait_idle(PATIENCE)
-    each_once([r for dump in taken.dumps() for r in dump.recipients], "ann@example.net")
+    dumps = taken.dumps()
+    each_once([r for dump in dumps for r in dump.recipients], "ann@example.net")
+    same_body(dump.content.replace(b"\n", b"\r\n") for dump in dumps)
     assert serve.stop() == 0
 
 

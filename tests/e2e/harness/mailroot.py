@@ -152,6 +152,10 @@ class Mailroot:
             seconds,
         )
 
+    def wait_handed_over(self, seconds=60):
+        """What a crash left ready is shown."""
+        wait_for(lambda: not self.files("Drop", ".*.ready"), "no ready file in Drop", seconds)
+
     def close(self):
         for serve in self.serving:
             if serve.running():

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace mailroot::delivery {
 
@@ -152,14 +153,19 @@ smtp::Task<bool> Destinations::letter_waits(Destination& destination, bool linge
 }
 
 smtp::Task<smtp::ConnectOutcome> Destinations::connect(const Destination& destination) {
-    smtp::ConnectOutcome outcome;
     // A copy: a newer route may replace the list while we wait.
     const auto endpoints = destination.endpoints;
+    std::optional<Verdict> failure;
     for (const auto& endpoint : endpoints) {
-        outcome = co_await connector_.connect(endpoint);
-        if (outcome.connection) break;
+        auto outcome = co_await connector_.connect(endpoint);
+        if (outcome.connection) co_return outcome;
+        // One host that may be back outweighs one that never takes mail.
+        if (!failure || failure->kind == Verdict::Kind::failed)
+            failure = std::move(outcome.failure);
     }
-    co_return outcome;
+    smtp::ConnectOutcome none;
+    none.failure = std::move(*failure);
+    co_return none;
 }
 
 smtp::Task<void> Destinations::send_next(Destination& destination,

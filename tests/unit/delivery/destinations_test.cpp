@@ -130,3 +130,19 @@ TEST_CASE_FIXTURE(DeliveryFixture,
     CHECK(delivered == 6);
     CHECK(hosts.most_open == 2);
 }
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a host that is down outweighs one that never takes mail") {
+    for (const bool down_first : {true, false}) {
+        CAPTURE(down_first);
+        hosts.connect_codes = {{"192.0.2.1", down_first ? 0 : 554},
+                               {"192.0.2.2", down_first ? 554 : 0}};
+        auto route = route_to("192.0.2.1");
+        route.endpoints.push_back({"mx2", "192.0.2.2", 25});
+        auto task = [&]() -> smtp::Task<void> {
+            auto open = [] { return std::make_unique<Text>(); };
+            const auto verdicts = co_await destinations.deliver(route, to("r"), open);
+            CHECK(verdicts.at(0).kind == Verdict::Kind::deferred);
+        };
+        run(task());
+    }
+}

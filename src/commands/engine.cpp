@@ -6,6 +6,8 @@
 #include "os/host.hpp"
 #include "os/owner.hpp"
 
+#include <charconv>
+
 namespace mailroot::commands {
 
 namespace {
@@ -14,6 +16,22 @@ namespace {
 constexpr std::size_t k_disk_threads = 32;
 
 constexpr std::size_t k_cached_names = 10'000;
+
+/// `127.0.0.1:25` and `[::1]:25` taken apart.
+smtp::Endpoint endpoint_of(const std::string& listening) {
+    const auto colon = listening.rfind(':');
+    auto address = listening.substr(0, colon);
+    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
+    std::uint16_t port = 0;
+    std::from_chars(listening.data() + colon + 1, listening.data() + listening.size(), port);
+    return {"", address, port};
+}
+
+std::vector<smtp::Endpoint> endpoints_of(const std::vector<std::string>& listening) {
+    std::vector<smtp::Endpoint> endpoints;
+    for (const auto& address : listening) endpoints.push_back(endpoint_of(address));
+    return endpoints;
+}
 
 }  // namespace
 
@@ -36,7 +54,7 @@ Engine::~Engine() {
 Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smtp::Loop& loop,
                                              const config::Settings& settings, EventLog& log,
                                              folders::Mailroot mailroot,
-                                             std::vector<smtp::Endpoint> listening) {
+                                             const std::vector<std::string>& listening) {
     std::unique_ptr<Engine> engine(
         new Engine(environment, loop, settings, log, std::move(mailroot)));
     auto resolver =
@@ -48,7 +66,7 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {});
     if (!connector) return fail(std::move(connector));
     engine->connector_ = std::move(*connector);
-    delivery::OwnEndpoints own{std::move(listening), os::machine_addresses()};
+    delivery::OwnEndpoints own{endpoints_of(listening), os::machine_addresses()};
     engine->router_ = std::make_unique<delivery::Router>(settings, *engine->cache_, engine->random,
                                                          std::move(own));
     engine->destinations = std::make_unique<delivery::Destinations>(

@@ -25,12 +25,12 @@ namespace mailroot::commands {
 /// service, outgoing connections and the couriers.
 class Engine {
  public:
-    /// `listening` are the addresses `serve` listens on; mail is never sent to them. All references
-    /// must outlive the engine.
+    /// `listening` are the addresses that `serve` listens on, `127.0.0.1:25`; mail is never sent to
+    /// them. All references must outlive the engine.
     static Result<std::unique_ptr<Engine>> make(const Environment& environment, smtp::Loop& loop,
                                                 const config::Settings& settings, EventLog& log,
                                                 folders::Mailroot mailroot,
-                                                std::vector<smtp::Endpoint> listening);
+                                                const std::vector<std::string>& listening);
     ~Engine();
 
     /// Runs a task and all that it starts to its end, connections included.

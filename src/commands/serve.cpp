@@ -2,14 +2,13 @@
 #include "commands/engine.hpp"
 #include "delivery/intake.hpp"
 #include "delivery/pickup_watcher.hpp"
+#include "delivery/queue_pass.hpp"
 #include "delivery/queue_runner.hpp"
-#include "folders/recovery.hpp"
 #include "os/owner.hpp"
 #include "smtp/server.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -39,27 +38,12 @@ smtp::ServerOptions server_options(const config::Settings& settings) {
     return options;
 }
 
-/// `127.0.0.1:25` and `[::1]:25` taken apart.
-smtp::Endpoint endpoint_of(const std::string& listening) {
-    const auto colon = listening.rfind(':');
-    auto address = listening.substr(0, colon);
-    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
-    std::uint16_t port = 0;
-    std::from_chars(listening.data() + colon + 1, listening.data() + listening.size(), port);
-    return {"", address, port};
-}
-
-std::vector<smtp::Endpoint> endpoints_of(const std::vector<std::string>& listening) {
-    std::vector<smtp::Endpoint> endpoints;
-    for (const auto& address : listening) endpoints.push_back(endpoint_of(address));
-    return endpoints;
-}
-
 /// An address that cannot be read is the fault of whoever wrote it.
 Error listen_error(const ServeOptions& options, Error error) {
     const bool typed = !options.listen.empty();
     if (error.kind == Error::Kind::parse)
         error.kind = typed ? Error::Kind::usage : Error::Kind::config;
+    if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::unavailable;
     return std::move(error).in(typed ? "--listen" : "listen");
 }
 
@@ -126,7 +110,8 @@ class Service {
         queue_.stop();
         pickup_.stop();
         smtp::spawn(engine_.loop, give_up_after_grace());
-        co_await server_.stop(k_grace);
+        // Longer than the grace: what is cut off at its end must not outlive what it works with.
+        co_await server_.stop(2 * k_grace);
         co_await attempts_.idle();
         co_await loops_.idle();
     }
@@ -134,7 +119,7 @@ class Service {
     /// What does not finish in time ends as in a crash, which the folders are made for: the next
     /// process takes it up.
     smtp::Task<void> give_up_after_grace() {
-        co_await smtp::pause(k_grace + 1s);
+        co_await smtp::pause(k_grace);
         engine_.context.log.warning(
             "not all was finished in time; it is taken up at the next start");
         std::quick_exit(k_done);
@@ -151,14 +136,8 @@ class Service {
     }
 
     smtp::Task<void> recover() {
-        auto& context = engine_.context;
-        auto work = [&context] {
-            return folders::recover(context.mailroot, context.clock.now(), context.ids);
-        };
-        const auto recovered = co_await delivery::on_disk(context, work);
-        for (const auto& file : recovered.finished) context.log.notice("recovered " + file);
-        for (const auto& file : recovered.swept) context.log.notice("swept " + file);
-        for (const auto& error : recovered.errors) context.log.warning(error.what);
+        for (const auto& error : co_await delivery::recover(engine_.context))
+            engine_.context.log.warning(error.what);
     }
 
     Engine& engine_;
@@ -185,14 +164,19 @@ Result<int> serve(const ServeOptions& options, Environment& environment) {
     std::vector<std::string> listening;
     for (const auto& address : settings->listen) {
         auto taken = server->listen(address);
+        const bool no_such_family = !taken && taken.error().kind == Error::Kind::not_found;
+        if (no_such_family && settings->listen == config::Settings{}.listen) {
+            // Nobody asked for IPv6 by name, and many a container has none.
+            log->notice(taken.error().what);
+            continue;
+        }
         if (!taken) return tl::unexpected(listen_error(options, std::move(taken).error()));
         listening.push_back(std::move(*taken));
     }
     auto mailroot = open_mailroot(environment, folders::IfMissing::create);
     if (!mailroot) return fail(std::move(mailroot));
     MAILROOT_TRY(mailroot->probe());
-    auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot),
-                               endpoints_of(listening));
+    auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot), listening);
     if (!engine) return fail(std::move(engine));
     for (const auto& address : listening) log->notice("listening on " + address);
     Service service(**engine, *server, stop_request);

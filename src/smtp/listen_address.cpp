@@ -67,8 +67,10 @@ Result<tcp::acceptor> listen_at(asio::io_context& context, const std::string& ad
     asio::error_code error;
     open(acceptor, *endpoint, error);
     if (!error) return acceptor;
-    const auto kind =
-        error == asio::error::access_denied ? Error::Kind::permission : Error::Kind::unavailable;
+    const auto kind = error == asio::error::access_denied ? Error::Kind::permission
+                      : error == asio::error::address_family_not_supported
+                          ? Error::Kind::not_found
+                          : Error::Kind::unavailable;
     return fail(kind, address + ": " + lower_case(error.message()));
 }
 

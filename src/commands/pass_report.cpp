@@ -33,12 +33,15 @@ int report_pass(const delivery::PassResult& result, const std::vector<std::strin
                         << result.badmail << " to Badmail\n";
     }
     for (const auto& error : result.errors) environment.error << "mailroot: " << error.what << '\n';
-    for (const auto& name : left)
-        environment.error << "mailroot: " << name << ": left in Pickup, it is not whole yet\n";
+    for (const auto& name : left) environment.error << "mailroot: " << name << ": left in Pickup\n";
 
-    const bool disk = std::ranges::any_of(
-        result.errors, [](const Error& error) { return error.kind != Error::Kind::parse; });
-    if (disk) return k_io_error;
+    const auto any = [&](auto test) { return std::ranges::any_of(result.errors, test); };
+    const auto is_refused = [](const Error& error) {
+        return error.kind == Error::Kind::permission;
+    };
+    const auto is_damaged = [](const Error& error) { return error.kind == Error::Kind::parse; };
+    if (any(is_refused)) return k_no_permission;
+    if (!std::ranges::all_of(result.errors, is_damaged)) return k_io_error;
     if (result.badmail > 0 || !result.errors.empty()) return k_bad_input;
     return result.deferred > 0 || !left.empty() ? k_try_later : k_done;
 }

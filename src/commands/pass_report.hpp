@@ -14,8 +14,8 @@ namespace mailroot::commands {
 ///     delivered, deferred, failed    recipients
 ///     badmail     files that went to Badmail
 ///     left        names of pickup files that stayed, with pickup-drain
-/// and what could not be used to stderr. Gives the exit code: 74 disk, 65 something went to
-/// Badmail, 75 something was deferred or left, else 0, in this order.
+/// and what could not be used to stderr. Gives the exit code: 77 a file may not be read, 74 disk,
+/// 65 something went to Badmail, 75 something was deferred or left, else 0, in this order.
 int report_pass(const delivery::PassResult& result, const std::vector<std::string>& left, bool json,
                 Environment& environment);
 

@@ -41,7 +41,8 @@ Result<int> drain(const PickupDrainOptions& options, Environment& environment) {
     }
     const auto log = make_log(environment);
     smtp::Loop loop(1);
-    auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot), {});
+    auto engine =
+        Engine::make(environment, loop, *settings, *log, std::move(*mailroot), settings->listen);
     if (!engine) return fail(std::move(engine));
     delivery::PickupPassResult result;
     auto pass = [&]() -> smtp::Task<void> {

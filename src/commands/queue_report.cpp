@@ -67,7 +67,9 @@ Result<Report> look(const QueueReportOptions& options, const folders::Mailroot& 
             report.rows.push_back({entry, std::move(*waiting)});
         } else if (waiting.error().kind != Error::Kind::not_found) {  // gone meanwhile is no news
             report.unusable.push_back(
-                {mailroot.queue.place(folders::message_name(entry.id)), waiting.error().what});
+                {mailroot.queue.place(entry.pickup ? folders::pickup_name(entry.id)
+                                                   : folders::message_name(entry.id)),
+                 waiting.error().what});
         }
     }
     for (const auto& id : options.ids) {

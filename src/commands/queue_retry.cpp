@@ -49,7 +49,8 @@ Result<int> retry(const QueueRetryOptions& options, Environment& environment) {
     if (!mailroot) return fail(std::move(mailroot));
     const auto log = make_log(environment);
     smtp::Loop loop(1);
-    auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot), {});
+    auto engine =
+        Engine::make(environment, loop, *settings, *log, std::move(*mailroot), settings->listen);
     if (!engine) return fail(std::move(engine));
     auto& context = (*engine)->context;
     const auto found = delivery::selected(context, *selection);

@@ -5,6 +5,7 @@
 #include "message/received.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace mailroot::delivery {
 
@@ -12,6 +13,9 @@ namespace {
 
 // A file that was in hand at three crashes is the likely cause of them.
 constexpr int k_most_crashes = 3;
+
+// A disk that is full or ill is asked again so often.
+constexpr std::chrono::seconds k_disk_pause{10};
 
 PickupResult of_queue(const AttemptResult& result) {
     PickupResult wrapped;
@@ -138,6 +142,7 @@ smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
         return folder.prepare(id, taken.message.envelope, *reader);
     };
     auto file = co_await on_disk(context_, prepare);
+    if (!file && file.error().kind == Error::Kind::exists) co_return leave(taken, file.error());
     if (!file) co_return co_await put_back(taken, file.error());
     auto settle_and_show = [&]() -> Result<void> {
         MAILROOT_TRY(taken.file.remove());
@@ -167,17 +172,29 @@ Result<void> PickupCourier::make_canonical(const Taken& taken) const {
 }
 
 smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdict> verdicts) {
-    const folders::Queue queue(context_.mailroot);
-    const auto& id = taken.file.id();
-    auto write = [&]() -> Result<std::optional<folders::QueuedMessage>> {
-        MAILROOT_TRY(make_canonical(taken));
-        MAILROOT_TRY(taken.file.remove());
-        return queue.claim(id, TimePoint::max());
+    auto write = [&] { return make_canonical(taken); };
+    auto written = co_await on_disk(context_, write);
+    const bool any_delivered =
+        std::ranges::any_of(taken.message.envelope.recipients, &Recipient::settled);
+    if (!written && !any_delivered) co_return co_await put_back(taken, written.error());
+    while (!written) {
+        // Some have the message, and only this process knows who: it must not go back. The claim
+        // stays until the disk takes what is left.
+        context_.log.warning(written.error().what);
+        co_await smtp::pause(k_disk_pause);
+        written = co_await on_disk(context_, write);
+    }
+    // From here on the message is the one in Queue, and the file superseded even where it cannot be
+    // removed.
+    auto change_over = [&] {
+        (void)taken.file.remove();
+        return folders::Queue(context_.mailroot).claim(taken.file.id(), TimePoint::max());
     };
-    auto message = co_await on_disk(context_, write);
-    if (!message) co_return co_await put_back(taken, message.error());
+    auto message = co_await on_disk(context_, change_over);
+    if (!message) context_.log.warning(message.error().what);
     PickupResult result;
-    if (!*message) co_return result;  // another process was quicker; it is in good hands
+    if (!message || !*message)
+        co_return result;  // another process was quicker, or the next rescan will be
     if (verdicts.empty()) co_return of_queue(co_await courier_.attempt(std::move(**message)));
     co_return of_queue(co_await courier_.conclude(std::move(**message), std::move(verdicts)));
 }
@@ -197,6 +214,15 @@ smtp::Task<PickupResult> PickupCourier::reject(Taken& taken, folders::BadmailRea
     PickupResult result;
     result.badmail = 1;
     co_return result;
+}
+
+/// A hand-over of an earlier process is ready and not finished: recover() finishes it, this file
+/// with it.
+PickupResult PickupCourier::leave(const Taken& taken, const Error& reason) const {
+    context_.log.set_aside(taken.file.id().text(), reason);
+    PickupResult result;
+    result.deferred = 1;
+    return result;
 }
 
 smtp::Task<PickupResult> PickupCourier::put_back(Taken& taken, const Error& reason) {

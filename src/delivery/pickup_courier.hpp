@@ -38,6 +38,7 @@ class PickupCourier {
     smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);
     smtp::Task<PickupResult> reject(Taken& taken, folders::BadmailReason reason,
                                     std::string explanation);
+    [[nodiscard]] PickupResult leave(const Taken& taken, const Error& reason) const;
     smtp::Task<PickupResult> put_back(Taken& taken, const Error& reason);
     [[nodiscard]] message::PickupRules rules() const;
     [[nodiscard]] std::string added_fields(const Taken& taken) const;

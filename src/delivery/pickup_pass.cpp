@@ -52,6 +52,7 @@ smtp::Task<PickupPassResult> run_pickup_pass(Context& context, Courier& courier,
     Pass pass{context, pickup_courier, {}};
     std::vector<MessageId> reports;
     context.accepted = [&reports](const MessageId& id) { reports.push_back(id); };
+    for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
     Candidates names;
     auto list = [&] {
         return folders::Pickup(context.mailroot).scan([&](std::string_view name) {

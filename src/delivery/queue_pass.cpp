@@ -1,6 +1,7 @@
 #include "delivery/queue_pass.hpp"
 
 #include "folders/queue.hpp"
+#include "folders/recovery.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -14,7 +15,6 @@ struct Pass {
     Context& context;
     Courier& courier;
     PickupCourier& pickup_courier;
-    TimePoint due_by;
     std::deque<MessageId> reports;  ///< accepted meanwhile
     PassResult result{};
 };
@@ -26,8 +26,8 @@ bool is_selected(const QueueSelection& selection, const folders::Queue::Entry& e
     return entry.pickup || selection.all || entry.next_attempt <= now;
 }
 
-smtp::Task<void> attempt_message(Pass& pass, MessageId id) {
-    auto claim = [&] { return folders::Queue(pass.context.mailroot).claim(id, pass.due_by); };
+smtp::Task<void> attempt_message(Pass& pass, MessageId id, TimePoint due_by) {
+    auto claim = [&] { return folders::Queue(pass.context.mailroot).claim(id, due_by); };
     auto message = co_await on_disk(pass.context, claim);
     if (!message) {
         pass.result.errors.push_back(message.error());
@@ -74,26 +74,39 @@ Result<std::vector<MessageId>> selected(const Context& context, const QueueSelec
     return ids;
 }
 
+smtp::Task<std::vector<Error>> recover(const Context& context) {
+    auto work = [&context] {
+        return folders::recover(context.mailroot, context.clock.now(), context.ids);
+    };
+    auto recovered = co_await on_disk(context, work);
+    for (const auto& file : recovered.finished) context.log.notice("recovered " + file);
+    for (const auto& file : recovered.swept) context.log.notice("swept " + file);
+    co_return std::move(recovered.errors);
+}
+
 smtp::Task<PassResult> run_queue_pass(Context& context, Courier& courier,
                                       PickupCourier& pickup_courier, QueueSelection selection) {
     const bool by_time = selection.ids.empty() && !selection.all;
-    Pass pass{
-        context, courier, pickup_courier, by_time ? context.clock.now() : folders::held_from(), {}};
+    const auto due_by = by_time ? context.clock.now() : folders::held_from();
+    Pass pass{context, courier, pickup_courier, {}};
+    for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
     context.accepted = [&pass](const MessageId& id) { pass.reports.push_back(id); };
-    const auto found = entries(context, selection);
+    auto look = [&] { return entries(context, selection); };
+    const auto found = co_await on_disk(context, look);
     if (!found) pass.result.errors.push_back(found.error());
 
     smtp::TaskGroup attempts(context.loop, context.settings.delivery.connections);
     for (const auto& entry : found.value_or(std::vector<folders::Queue::Entry>{})) {
         co_await attempts.room();
         attempts.start(entry.pickup ? resume_file(pass, entry.id)
-                                    : attempt_message(pass, entry.id));
+                                    : attempt_message(pass, entry.id, due_by));
     }
     co_await attempts.idle();
     // A report never begets a report, so this ends.
     while (!pass.reports.empty()) {
         co_await attempts.room();
-        attempts.start(attempt_message(pass, pass.reports.front()));
+        // Due at once, though the pass began before it came.
+        attempts.start(attempt_message(pass, pass.reports.front(), folders::held_from()));
         pass.reports.pop_front();
         if (pass.reports.empty()) co_await attempts.idle();
     }

@@ -98,11 +98,13 @@ std::string reason_of(const Row& row) {
 }
 
 /// Of one message:
-///     id, state     new, deferred, held, or pickup: taken from Pickup, being sent or left by a
-///     process that ended sender        the reverse path, empty for a report recipients    of each:
-///     address, settled, attempts, lastReply, lastHost size          octets of the file arrival,
-///     nextAttempt   UTC attempts      of the message reason        the newest reply that keeps it
-///     waiting
+///     id, state     new, deferred, held, or pickup: taken from Pickup, being sent or left
+///     sender        the reverse path, empty for a report
+///     recipients    of each: address, settled, attempts, lastReply, lastHost
+///     size          octets of the file
+///     arrival, nextAttempt   UTC
+///     attempts      of the message
+///     reason        the newest reply that keeps it waiting
 Json json_of(const Row& row) {
     auto recipients = Json::array();
     for (const auto& recipient : row.waiting.envelope.recipients) {

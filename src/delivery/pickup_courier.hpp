@@ -20,6 +20,7 @@ struct PickupResult : AttemptResult {
 /// in Queue under the same id (state Q2). What cannot be read as mail goes to Badmail as it is.
 class PickupCourier {
  public:
+    /// Both must outlive it.
     PickupCourier(const Context& context, Courier& courier)
         : context_(context), courier_(courier) {}
 

@@ -26,6 +26,7 @@ struct History {
     std::map<std::string, Attempt> recipients;  ///< by address text
 };
 
+/// The file's JSON, which parse_history() reads.
 [[nodiscard]] std::string history_text(const History& history);
 
 /// Unknown members are skipped. Kind::parse where the text is no history at all.

@@ -58,6 +58,7 @@ class CanonicalReader final : public MessageReader {
 /// fields) in front. At the end it looks whether the file is still the one that was scanned.
 class PickupReader final : public MessageReader {
  public:
+    /// `files` and `fd` must outlive the reader.
     PickupReader(os::Files& files, const os::Fd& fd, const os::FileInfo& scanned,
                  const message::PickupMessage& message, std::string added);
 

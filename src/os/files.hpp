@@ -52,10 +52,12 @@ enum class Writers { none, some, unknown };
 /// file and the step. May be used from several threads.
 class Files {
  public:
+    /// What a file is opened for.
     enum class Access { read, write };
 
     virtual ~Files() = default;
 
+    /// Kind::not_found where there is none.
     virtual Result<Folder> open_folder(const std::filesystem::path& path) = 0;
 
     /// Creates `path` with exactly `mode`; Kind::exists where something stands there.
@@ -68,6 +70,7 @@ class Files {
     /// Makes a new file (0600) for reading and writing; Kind::exists where the name is taken.
     virtual Result<Fd> create(const Folder& folder, std::string_view name) = 0;
 
+    /// Of the name itself, be it a link; and of an open file, whatever its name is by now.
     virtual Result<FileInfo> info(const Folder& folder, std::string_view name) = 0;
     virtual Result<FileInfo> info(const Fd& fd) = 0;
 
@@ -80,6 +83,7 @@ class Files {
     /// Writes all of `octets` over what stands at `offset`.
     virtual Result<void> overwrite(const Fd& fd, std::uint64_t offset, std::string_view octets) = 0;
 
+    /// Makes what was written durable: with the file's times, the data alone, a folder's names.
     virtual Result<void> sync(const Fd& fd) = 0;
     virtual Result<void> sync_data(const Fd& fd) = 0;
     virtual Result<void> sync(const Folder& folder) = 0;
@@ -92,8 +96,10 @@ class Files {
     virtual Result<void> replace(const Folder& folder, std::string_view name,
                                  std::string_view new_name) = 0;
 
+    /// Kind::not_found where it is gone already.
     virtual Result<void> unlink(const Folder& folder, std::string_view name) = 0;
 
+    /// To the nanosecond, where the file system has it.
     virtual Result<void> set_modified(const Fd& fd, TimePoint time) = 0;
 
     /// An exclusive flock, never waited for; false where somebody else holds one.

@@ -19,6 +19,7 @@ class NewFile {
     NewFile& operator=(NewFile&&) = delete;
     ~NewFile();
 
+    /// Writes at the end.
     Result<void> append(std::string_view octets);
 
     /// Makes the octets safe, then gives the file its name, never over another: Kind::exists then,
@@ -47,6 +48,7 @@ class NewFile {
     bool temporary_ = true;
 };
 
+/// Whether a file that has the name already is replaced.
 enum class Overwrite { no, yes };
 
 /// Writes a small file whole or not at all: temporary file, fsync, rename, fsync of the folder. Any

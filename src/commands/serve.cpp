@@ -1,5 +1,6 @@
 #include "commands/command.hpp"
 #include "commands/engine.hpp"
+#include "delivery/folder_sync.hpp"
 #include "delivery/intake.hpp"
 #include "delivery/pickup_watcher.hpp"
 #include "delivery/queue_pass.hpp"
@@ -84,7 +85,9 @@ class Service {
           queue_(engine.context, *engine.courier, *engine.pickup_courier, attempts_),
           pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
                   [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
+          folder_sync_(engine.context),
           loops_(engine.loop) {
+        engine.context.moved_on = [this] { folder_sync_.wanted(); };
         engine.context.accepted = [this](const MessageId& id) {
             queue_.waits(id, engine_.context.clock.now());
         };
@@ -92,6 +95,7 @@ class Service {
 
     smtp::Task<void> run() {
         pickup_.watch();
+        loops_.start(folder_sync_.run());
         loops_.start(keep_tidy());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());
@@ -113,6 +117,7 @@ class Service {
         // Longer than the grace: what is cut off at its end must not outlive what it works with.
         co_await server_.stop(2 * k_grace);
         co_await attempts_.idle();
+        folder_sync_.stop();
         co_await loops_.idle();
     }
 
@@ -147,6 +152,7 @@ class Service {
     smtp::TaskGroup attempts_;
     delivery::QueueRunner queue_;
     delivery::PickupWatcher pickup_;
+    delivery::FolderSync folder_sync_;
     smtp::TaskGroup loops_;
 };
 

@@ -25,6 +25,9 @@ struct Context {
 
     /// Called from the loop when a message was accepted into Queue.
     std::function<void(const MessageId&)> accepted;
+
+    /// Called from the loop when a file left Queue, or was shown in Drop or Badmail (FolderSync).
+    std::function<void()> moved_on = [] {};
 };
 
 /// Runs blocking work on the disk's threads.

@@ -159,7 +159,10 @@ smtp::Task<AttemptResult> Courier::finish(Round& round) {
     } else if (!round.removed) {
         co_await remove(round);
     }
-    if (round.removed) context_.log.settled(round.message.id());
+    if (round.removed) {
+        context_.log.settled(round.message.id());
+        context_.moved_on();
+    }
     co_return round.result;
 }
 

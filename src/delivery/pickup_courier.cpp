@@ -108,6 +108,7 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
         auto removed = co_await on_disk(context_, unlink);
         if (!removed) context_.log.warning(removed.error().what);
         context_.log.settled(taken.file.id());
+        context_.moved_on();
     } else {
         // One verdict for each recipient of the file: those settled before it was taken have no
         // part in the leg.
@@ -159,6 +160,7 @@ smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
         ++result.delivered;
     }
     context_.log.settled(id);
+    context_.moved_on();
     co_return result;
 }
 

@@ -1,5 +1,6 @@
 #include "delivery/pickup_pass.hpp"
 
+#include "delivery/folder_sync.hpp"
 #include "folders/pickup.hpp"
 
 #include <map>
@@ -71,6 +72,7 @@ smtp::Task<PickupPassResult> run_pickup_pass(Context& context, Courier& courier,
                                                   {std::exchange(reports, {}), false});
         pass.result += sent;
     }
+    co_await sync_folders(context);
     context.accepted = [](const MessageId&) {};
     for (const auto& [name, info] : pass.growing) pass.result.left.push_back(name);
     co_return std::move(pass.result);

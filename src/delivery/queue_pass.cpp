@@ -1,5 +1,6 @@
 #include "delivery/queue_pass.hpp"
 
+#include "delivery/folder_sync.hpp"
 #include "folders/queue.hpp"
 #include "folders/recovery.hpp"
 
@@ -110,6 +111,7 @@ smtp::Task<PassResult> run_queue_pass(Context& context, Courier& courier,
         pass.reports.pop_front();
         if (pass.reports.empty()) co_await attempts.idle();
     }
+    co_await sync_folders(context);
     context.accepted = [](const MessageId&) {};
     co_return std::move(pass.result);
 }

@@ -1,0 +1,42 @@
+#include "delivery/folder_sync.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace mailroot::delivery {
+
+namespace {
+
+constexpr std::chrono::milliseconds k_shared_for{900};
+
+}  // namespace
+
+void FolderSync::wanted() {
+    if (!std::exchange(wanted_, true)) changed_.notify();
+}
+
+void FolderSync::stop() {
+    stopping_ = true;
+    changed_.notify();
+}
+
+smtp::Task<void> FolderSync::run() {
+    for (;;) {
+        while (!wanted_ && !stopping_) co_await changed_.wait();
+        if (!wanted_) co_return;
+        if (!stopping_) co_await changed_.wait_for(k_shared_for);
+        wanted_ = false;
+        co_await sync_folders(context_);
+    }
+}
+
+smtp::Task<void> sync_folders(const Context& context) {
+    for (const auto* folder :
+         {&context.mailroot.queue, &context.mailroot.drop, &context.mailroot.badmail}) {
+        auto sync = [&context, folder] { return context.mailroot.files.sync(*folder); };
+        const auto synced = co_await on_disk(context, sync);
+        if (!synced) context.log.warning(synced.error().what);
+    }
+}
+
+}  // namespace mailroot::delivery

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "delivery/context.hpp"
+#include "smtp/loop.hpp"
+
+namespace mailroot::delivery {
+
+/// Makes what left Queue, and what was shown in Drop and Badmail, durable within a second, shared
+/// by all that happened meanwhile: after a power cut it would else come back and go out again.
+class FolderSync {
+ public:
+    /// `context` must outlive it.
+    explicit FolderSync(const Context& context) : context_(context), changed_(context.loop) {}
+
+    /// Something changed; Context::moved_on calls this.
+    void wanted();
+
+    /// Syncs when it is wanted, until stop(), and a last time then.
+    smtp::Task<void> run();
+    void stop();
+
+ private:
+    const Context& context_;
+    smtp::Signal changed_;
+    bool wanted_ = false;
+    bool stopping_ = false;
+};
+
+/// Syncs the folders now. What fails is said in the log: nothing is lost by it.
+smtp::Task<void> sync_folders(const Context& context);
+
+}  // namespace mailroot::delivery

@@ -5,7 +5,9 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 namespace mailroot::observe {
 
@@ -39,46 +41,61 @@ class DiagnosticLog final : public EventLog {
 
     void received(const MessageId& id, const Envelope& envelope, std::uint64_t octets,
                   std::string_view client) override {
-        log_.info("{}: received from {} at {}, {} recipients, {}", id.text(), sender_text(envelope),
-                  client, envelope.recipients.size(), short_size_text(octets));
+        say(spdlog::level::info, "{}: received from {} at {}, {} recipients, {}", id.text(),
+            sender_text(envelope), client, envelope.recipients.size(), short_size_text(octets));
     }
 
     void picked_up(const MessageId& id, std::string_view file, const Envelope& envelope,
                    std::string_view dots) override {
-        log_.info("{}: picked up {} from {}, {} recipients, dots {}", id.text(), file,
-                  sender_text(envelope), envelope.recipients.size(), dots);
+        say(spdlog::level::info, "{}: picked up {} from {}, {} recipients, dots {}", id.text(),
+            file, sender_text(envelope), envelope.recipients.size(), dots);
     }
 
     void attempted(const MessageId& id, const Address& recipient, const Verdict& verdict,
                    std::optional<TimePoint> next_attempt) override {
         const auto host = verdict.host.empty() ? "" : " via " + verdict.host;
         const auto next = next_attempt ? ", next attempt " + time_text(*next_attempt) : "";
-        log_.info("{}: {} {}{}: {}{}", id.text(), word(verdict.kind), recipient.text(), host,
-                  verdict.reply.text(), next);
+        say(spdlog::level::info, "{}: {} {}{}: {}{}", id.text(), word(verdict.kind),
+            recipient.text(), host, verdict.reply.text(), next);
     }
 
     void reported(const MessageId& id, const MessageId& report, const Address& sender) override {
-        log_.info("{}: reported to {} as {}", id.text(), sender.text(), report.text());
+        say(spdlog::level::info, "{}: reported to {} as {}", id.text(), sender.text(),
+            report.text());
     }
 
     void badmailed(const MessageId& id, std::string_view reason) override {
-        log_.warn("{}: to Badmail: {}", id.text(), reason);
+        say(spdlog::level::warn, "{}: to Badmail: {}", id.text(), reason);
     }
 
-    void settled(const MessageId& id) override { log_.debug("{}: settled", id.text()); }
+    void settled(const MessageId& id) override {
+        say(spdlog::level::debug, "{}: settled", id.text());
+    }
 
     void set_aside(std::string_view file, const Error& reason) override {
-        log_.warn("left where it is: {}: {}", file, reason.what);
+        say(spdlog::level::warn, "left where it is: {}: {}", file, reason.what);
     }
 
     void session(std::string_view client, std::string_view what) override {
-        log_.debug("[{}] {}", client, what);
+        say(spdlog::level::debug, "[{}] {}", client, what);
     }
 
-    void notice(std::string_view what) override { log_.info("{}", what); }
-    void warning(std::string_view what) override { log_.warn("{}", what); }
+    void notice(std::string_view what) override { say(spdlog::level::info, "{}", what); }
+    void warning(std::string_view what) override { say(spdlog::level::warn, "{}", what); }
 
  private:
+    /// Names of files, addresses and replies are other people's: none may end the line and begin
+    /// one of its own, or speak to the terminal.
+    template <class... Values>
+    void say(spdlog::level::level_enum level, fmt::format_string<Values...> format,
+             Values&&... values) {
+        if (!log_.should_log(level)) return;
+        auto line = fmt::format(format, std::forward<Values>(values)...);
+        std::ranges::replace_if(
+            line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+        log_.log(level, line);
+    }
+
     static std::string time_text(TimePoint time) {
         const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
         std::tm local{};

@@ -42,9 +42,20 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
     app.set_version_flag("--version", "mailroot " MAILROOT_VERSION);
 }
 
+/// The exit code, once the result has really been written: a full disk must not pass for an empty
+/// report.
+int printed(Environment& environment, int code) {
+    if (environment.out.flush()) return code;
+    environment.error << "mailroot: standard output: cannot be written\n";
+    return k_io_error;
+}
+
 /// What CLI11 found wrong, on one line with the way to the help.
 int refuse(const CLI::App& app, const CLI::ParseError& error, Environment& environment) {
-    if (error.get_exit_code() == 0) return app.exit(error, environment.out, environment.out);
+    if (error.get_exit_code() == 0) {
+        app.exit(error, environment.out, environment.out);
+        return printed(environment, k_done);
+    }
     environment.error << "mailroot: " << error.what() << "; mailroot --help lists what there is\n";
     return k_usage;
 }
@@ -70,7 +81,7 @@ int run(int argc, const char* const* argv, Environment& environment) {
     } catch (const CLI::ParseError& error) {
         return refuse(app, error, environment);
     }
-    return environment.run();
+    return printed(environment, environment.run());
 }
 
 }  // namespace mailroot::commands

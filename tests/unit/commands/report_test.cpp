@@ -106,3 +106,11 @@ TEST_CASE("a wrong command line is refused on one line") {
         CHECK(seen.out.empty());
     }
 }
+
+TEST_CASE("a result that cannot be written is no success") {
+    Terminal terminal;
+    terminal.out.setstate(std::ios::badbit);
+    const char* const arguments[] = {"mailroot", "config-check", "--set", "hostname=mx.example"};
+    CHECK(run(4, arguments, terminal.environment) == 74);
+    CHECK(terminal.error.str() == "mailroot: standard output: cannot be written\n");
+}

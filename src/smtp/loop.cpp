@@ -109,7 +109,7 @@ std::unique_ptr<Reactor> make_reactor(asio::io_context& context) {
 }
 
 std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then) {
-    const auto signals = std::make_shared<asio::signal_set>(loop, SIGINT, SIGTERM);
+    const auto signals = std::make_shared<asio::signal_set>(loop, SIGINT, SIGTERM, SIGHUP);
     // The handler holds the function weakly: destroying what the caller got ends the waiting.
     const auto wait = std::make_shared<std::function<void()>>();
     *wait = [signals = std::weak_ptr(signals), again = std::weak_ptr(wait), then] {

@@ -115,6 +115,9 @@ Result<void> QueuedMessage::settle(std::span<const std::size_t> recipients) {
 Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt) {
     history_ = history;
     auto written = write_history(*mailroot_, id_, history);
+    // Held while it was attempted: that stays.
+    const auto now = mailroot_->files.info(fd_);
+    if (now && now->modified >= held_from()) return written;
     // The history may be lost, the time may not: without it the message would be tried again at
     // once.
     MAILROOT_TRY(mailroot_->files.set_modified(fd_, next_attempt));

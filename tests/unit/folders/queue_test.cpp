@@ -104,6 +104,16 @@ TEST_CASE_FIXTURE(MailrootFixture, "the file's time says when it is due, and whe
     CHECK_FALSE(*queue.claim(id, TimePoint::max()));
 }
 
+TEST_CASE_FIXTURE(MailrootFixture, "a message that is held during its attempt stays held") {
+    const Queue queue(mailroot);
+    const auto id = queued(k_block, k_message);
+    auto message = queue.claim(id, TimePoint::max());
+    const auto hand = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::write);
+    REQUIRE(files.set_modified(*hand, held_from() + 24h));
+    REQUIRE((*message)->defer({}, clock.now() + 15min));
+    CHECK(files.info(*hand)->modified == held_from() + 24h);
+}
+
 TEST_CASE_FIXTURE(MailrootFixture, "removing takes the message first, then its history") {
     const Queue queue(mailroot);
     const auto id = queued(k_block, k_message);

@@ -82,9 +82,13 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) con
     return route;
 }
 
-bool Router::is_own(const std::string& address) const {
+bool Router::is_own(const std::string& named) const {
+    // The forms in which this machine's stack takes an IPv4 address, or any address, for itself.
+    const std::string address = named.starts_with("::ffff:") ? named.substr(7) : named;
+    const bool any = is_wildcard(address);
     return std::ranges::any_of(own_.listening, [&](const smtp::Endpoint& listening) {
         if (listening.port != settings_.delivery.port) return false;
+        if (any) return true;
         if (!is_wildcard(listening.address)) return listening.address == address;
         // All of 127.0.0.0/8 is this machine, though no interface lists it.
         return address.starts_with("127.") ||

@@ -36,6 +36,7 @@ class IncomingFile final : public smtp::IncomingMessage {
           local_(all_local(context.settings.domains, envelope_)) {}
 
     smtp::Task<void> append(std::string octets) override {
+        if (!error_.what.empty()) co_return;  // it will be refused: no need to hold it
         if (!header_done_) {
             take_header(octets);
         } else {

@@ -9,6 +9,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
+// However short `pickup.settle` is, a growing file is not looked at without a break.
+constexpr std::chrono::milliseconds k_shortest_look{100};
+
 }  // namespace
 
 PickupWatcher::PickupWatcher(const Context& context, Reactor& reactor, PickupCourier& courier,
@@ -76,7 +79,7 @@ smtp::Task<void> PickupWatcher::run() {
             attempts_.start(take(to_try_.front()));
             to_try_.pop_front();
         } else if (any_growing()) {
-            co_await changed_.wait_for(context_.settings.pickup.settle);
+            co_await changed_.wait_for(std::max(context_.settings.pickup.settle, k_shortest_look));
             try_settled();
         } else {
             co_await changed_.wait();
@@ -136,12 +139,16 @@ smtp::Task<void> PickupWatcher::take(std::string name) {
         look_again(name, attempt_result.info);
         co_return;
     }
+    // A new file may have come under the name meanwhile: tried after this one.
+    const bool came_again = candidate.closed;
     candidates_.erase(name);
+    if (came_again) candidates_[name].closed = true;
     if (attempt_result.outcome == Outcome::unusable) {
         complaints_.say(name, attempt_result.reason);
     } else {
         complaints_.forget(name);
     }
+    if (attempt_result.outcome != Outcome::taken && came_again) try_soon(name);
     if (attempt_result.outcome == Outcome::taken)
         co_await attempt(std::move(*attempt_result.file), std::move(name));
 }

@@ -81,6 +81,10 @@ smtp::Task<PickupResult> PickupCourier::send(Taken& taken) {
                               reply(554, "5.4.6", "too many hops: this may be a mail loop"), ""};
         co_return co_await queue_up(taken, {recipients, verdict});
     }
+    // A process ended over it: made canonical it is a message like any other. So only a file that
+    // cannot even be read through is counted a second time, not one that waited for a host at three
+    // stops.
+    if (taken.file.crashes() > 0) co_return co_await queue_up(taken, {});
     const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope);
     if (legs.size() != 1) co_return co_await queue_up(taken, {});
     const auto& leg = legs.front();
@@ -234,7 +238,7 @@ smtp::Task<PickupResult> PickupCourier::put_back(Taken& taken, const Error& reas
     if (!moved) context_.log.warning(moved.error().what);
     PickupResult result;
     result.deferred = 1;
-    result.put_back = true;
+    result.put_back = reason;
     co_return result;
 }
 

@@ -5,6 +5,7 @@
 #include "folders/badmail.hpp"
 #include "folders/queue.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@ namespace mailroot::delivery {
 
 /// What one attempt at a pickup file came to.
 struct PickupResult : AttemptResult {
-    bool put_back = false;  ///< it lies in Pickup again: look at it later, not at once
+    /// It lies in Pickup again, for this reason: look at it later, not at once.
+    std::optional<Error> put_back;
 };
 
 /// Attempts files taken from Pickup. Straight out where all recipients share one route, without a

@@ -33,7 +33,10 @@ smtp::Task<void> try_file(Pass& pass, std::string name, std::optional<os::FileIn
     ++pass.result.messages;
     const auto result = co_await pass.courier.attempt(std::move(*attempt.file), name);
     pass.result += result;
-    if (result.put_back) pass.result.left.push_back(name);
+    if (!result.put_back) co_return;
+    pass.result.left.push_back(name);
+    // Written to meanwhile: that is the writer's good right.
+    if (result.put_back->kind != Error::Kind::busy) pass.result.errors.push_back(*result.put_back);
 }
 
 smtp::Task<void> try_all(Pass& pass, Candidates names) {

@@ -134,6 +134,21 @@ TEST_CASE_FIXTURE(Fixture, "a file that three processes died over goes to Badmai
     CHECK(names("Badmail").size() == 3);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a file that a process ended over is made canonical before it goes out") {
+    const auto id = message_ids.next();
+    write("Queue/" + id.text() + ".pickup", pickup_file({"a@there.example"}));
+    hosts.connect_codes["192.0.2.1"] = 0;
+    auto task = [&]() -> smtp::Task<void> {
+        auto file = folders::Queue(mailroot).resume(id);
+        const auto result = co_await pickup_courier.attempt(std::move(**file), "");
+        CHECK(result.deferred == 1);
+    };
+    run(task());
+    // From now on no further crash can count against it.
+    CHECK(names("Queue") == std::set<std::string>{id.text() + ".eml", id.text() + ".json"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "a full disk puts the file back where it came from") {
     std::filesystem::remove(scratch.path() / "Drop");
     const auto octets = pickup_file({"a@here.example"});

@@ -2,10 +2,12 @@
 
 #include "os/files.hpp"
 
+#include <mutex>
 #include <string>
 #include <vector>
 
-/// The system's files, of which the Nth operation that changes or reads the disk fails.
+/// The system's files, of which the Nth operation that changes or reads the disk fails. Its members
+/// are read once the disk's threads are done.
 class FailingFiles final : public mailroot::os::Files {
  public:
     template <class T>
@@ -78,13 +80,20 @@ class FailingFiles final : public mailroot::os::Files {
  private:
     template <class T, class Operation>
     Result<T> step(const char* name, Operation operation) {
-        steps.emplace_back(name);
-        if (count++ == fail_at) {
+        if (is_to_fail(name)) {
             return mailroot::fail(mailroot::Error::Kind::io,
                                   std::string("cannot ") + name + ": Input/output error");
         }
         return operation();
     }
 
+    /// Notes the operation; disk threads come here side by side.
+    bool is_to_fail(const char* name) {
+        const std::lock_guard lock(mutex_);
+        steps.emplace_back(name);
+        return count++ == fail_at;
+    }
+
+    std::mutex mutex_;
     mailroot::os::Files& files_ = mailroot::os::system_files();
 };

@@ -126,8 +126,8 @@ TEST_CASE("a subject beyond ASCII or beyond folding is encoded") {
     auto draft = a_draft();
     draft.subject = "\xc3\x84rger";
     CHECK(field(composed(draft), "Subject") == "Subject: =?utf-8?B?w4RyZ2Vy?=");
-    draft.subject = std::string(2000, 'x');
-    CHECK(field(composed(draft), "Subject").starts_with("Subject: =?utf-8?Q?xxx"));
+    draft.subject = std::string(2000, 'a');
+    CHECK(field(composed(draft), "Subject").starts_with("Subject: =?utf-8?Q?aaa"));
     draft.subject = "a subject of many words that is too long for one line of a header by far";
     CHECK(field(composed(draft), "Subject") ==
           "Subject: a subject of many words that is too long for one line of a header\r\n by far");

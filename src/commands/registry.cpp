@@ -62,10 +62,6 @@ int refuse(const CLI::App& app, const CLI::ParseError& error, Environment& envir
 
 }  // namespace
 
-std::span<const Command> all_commands() {
-    return k_commands;
-}
-
 int run(int argc, const char* const* argv, Environment& environment) {
     CLI::App app("The IIS SMTP service's mailroot folder, on Linux", "mailroot");
     app.require_subcommand(1);

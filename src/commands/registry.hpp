@@ -2,12 +2,7 @@
 
 #include "commands/command.hpp"
 
-#include <span>
-
 namespace mailroot::commands {
-
-/// All subcommands, by name.
-[[nodiscard]] std::span<const Command> all_commands();
 
 /// Parses a command line and runs the chosen command; gives the exit code. Global options may stand
 /// before or behind the subcommand's name.

@@ -33,9 +33,6 @@ class NewFile {
     /// Gives a named file another name, never over another.
     Result<void> rename(std::string_view new_name);
 
-    /// The name it has now.
-    [[nodiscard]] const std::string& current_name() const { return name_; }
-
  private:
     Result<void> sync();
     NewFile(Files& files, const Folder& folder, std::string name, Fd fd);

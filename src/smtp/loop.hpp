@@ -109,8 +109,6 @@ class TaskGroup {
     /// Waits until none is left.
     Task<void> idle();
 
-    [[nodiscard]] std::size_t running() const { return running_; }
-
  private:
     Task<void> run(Task<void> task);
 

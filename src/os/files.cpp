@@ -77,7 +77,10 @@ class SystemFiles final : public Files {
     Result<Folder> open_folder(const std::filesystem::path& path) override {
         Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!fd) return failed("open the folder", path.string());
-        return Folder{std::move(fd), path};
+        Folder folder;
+        folder.fd = std::move(fd);
+        folder.path = path;
+        return folder;
     }
 
     Result<void> create_folder(const std::filesystem::path& path, unsigned mode) override {
@@ -158,9 +161,11 @@ class SystemFiles final : public Files {
     }
 
     Result<void> sync(const Folder& folder) override {
-        if (::fsync(folder.fd.number()) != 0)
-            return failed("sync the folder", folder.path.string());
-        return {};
+        return folder.sharing->run([&folder]() -> Result<void> {
+            if (::fsync(folder.fd.number()) != 0)
+                return failed("sync the folder", folder.path.string());
+            return {};
+        });
     }
 
     Result<void> rename(const Folder& from, std::string_view name, const Folder& to,

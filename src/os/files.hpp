@@ -3,10 +3,12 @@
 #include "core/clock.hpp"
 #include "core/result.hpp"
 #include "os/fd.hpp"
+#include "os/shared_sync.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +19,7 @@ namespace mailroot::os {
 struct Folder {
     Fd fd;
     std::filesystem::path path;  ///< as it was opened, for messages
+    std::unique_ptr<SharedSync> sharing = std::make_unique<SharedSync>();
 
     /// `Queue/0001.eml`: how a file of this folder is named in messages.
     [[nodiscard]] std::string place(std::string_view name) const;
@@ -83,9 +86,11 @@ class Files {
     /// Writes all of `octets` over what stands at `offset`.
     virtual Result<void> overwrite(const Fd& fd, std::uint64_t offset, std::string_view octets) = 0;
 
-    /// Makes what was written durable: with the file's times, the data alone, a folder's names.
+    /// Makes what was written durable: with the file's times; the data alone.
     virtual Result<void> sync(const Fd& fd) = 0;
     virtual Result<void> sync_data(const Fd& fd) = 0;
+
+    /// Makes a folder's names durable. All who ask at the same time share one sync.
     virtual Result<void> sync(const Folder& folder) = 0;
 
     /// Renames, never over another file: Kind::exists then.

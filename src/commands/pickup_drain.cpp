@@ -34,7 +34,7 @@ Result<int> drain(const PickupDrainOptions& options, Environment& environment) {
     if (options.dry_run) {
         std::vector<std::string> names;
         MAILROOT_TRY(folders::Pickup(*mailroot).scan(
-            [&](std::string_view name) { names.emplace_back(name); }));
+            [&](const folders::Pickup::Entry& entry) { names.push_back(entry.name); }));
         std::ranges::sort(names);
         report_plan(names, options.json, environment);
         return k_done;

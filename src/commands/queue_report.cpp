@@ -47,18 +47,18 @@ Result<Report> look(const QueueReportOptions& options, const folders::Mailroot& 
     const folders::Queue queue(mailroot);
     Report report;
     std::vector<folders::Queue::Entry> entries;
-    MAILROOT_TRY(queue.scan(
+    MAILROOT_TRY(queue.for_each(
         [&](const folders::Queue::Entry& entry) {
             if (is_asked_for(options, entry.id)) entries.push_back(entry);
         },
-        [&](std::string_view name) {
+        [&](const std::string& name) {
             report.unusable.push_back(
                 {mailroot.queue.place(name), "laid in by hand, not taken up yet"});
         }));
     const folders::Pickup pickup(mailroot);
-    MAILROOT_TRY(pickup.scan([&](std::string_view name) {
-        if (auto reason = pickup.reason_against(name))
-            report.unusable.push_back({mailroot.pickup.place(name), std::move(reason->what)});
+    MAILROOT_TRY(pickup.scan([&](const folders::Pickup::Entry& entry) {
+        if (auto reason = pickup.reason_against(entry.name))
+            report.unusable.push_back({mailroot.pickup.place(entry.name), std::move(reason->what)});
     }));
     std::ranges::sort(entries, {}, &folders::Queue::Entry::id);
     for (const auto& entry : entries) {

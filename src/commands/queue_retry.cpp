@@ -53,14 +53,16 @@ Result<int> retry(const QueueRetryOptions& options, Environment& environment) {
         Engine::make(environment, loop, *settings, *log, std::move(*mailroot), settings->listen);
     if (!engine) return fail(std::move(engine));
     auto& context = (*engine)->context;
-    const auto found = delivery::selected(context, *selection);
-    if (!found) return tl::unexpected(found.error());
-    MAILROOT_TRY(check_all_there(*selection, *found));
-    if (options.dry_run) {
-        std::vector<std::string> names;
-        for (const auto& id : *found) names.push_back(id.text());
-        report_plan(names, options.json, environment);
-        return k_done;
+    if (options.dry_run || !selection->ids.empty()) {
+        const auto found = delivery::selected(context, *selection);
+        if (!found) return tl::unexpected(found.error());
+        MAILROOT_TRY(check_all_there(*selection, *found));
+        if (options.dry_run) {
+            std::vector<std::string> names;
+            for (const auto& id : *found) names.push_back(id.text());
+            report_plan(names, options.json, environment);
+            return k_done;
+        }
     }
     delivery::PassResult result;
     auto pass = [&]() -> smtp::Task<void> {

@@ -3,8 +3,8 @@
 #include "delivery/folder_sync.hpp"
 #include "delivery/intake.hpp"
 #include "delivery/pickup_watcher.hpp"
-#include "delivery/queue_pass.hpp"
 #include "delivery/queue_runner.hpp"
+#include "delivery/recovery.hpp"
 #include "os/owner.hpp"
 #include "smtp/server.hpp"
 
@@ -82,10 +82,12 @@ class Service {
           stop_request_(stop_request),
           intake_(engine.context),
           attempts_(engine.loop, k_attempts),
-          queue_(engine.context, *engine.courier, *engine.pickup_courier, attempts_),
+          queue_(engine.context, *engine.reactor, *engine.courier, *engine.pickup_courier,
+                 attempts_),
           pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
                   [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
           folder_sync_(engine.context),
+          recovery_(engine.context),
           loops_(engine.loop) {
         engine.context.moved_on = [this] { folder_sync_.wanted(); };
         engine.context.accepted = [this](const MessageId& id) {
@@ -94,9 +96,8 @@ class Service {
     }
 
     smtp::Task<void> run() {
-        pickup_.watch();
         loops_.start(folder_sync_.run());
-        loops_.start(keep_tidy());
+        loops_.start(recovery_.run());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());
         server_.start(intake_);
@@ -111,6 +112,7 @@ class Service {
 
     smtp::Task<void> stop() {
         engine_.context.log.notice("stopping");
+        recovery_.stop();
         queue_.stop();
         pickup_.stop();
         smtp::spawn(engine_.loop, give_up_after_grace());
@@ -130,21 +132,6 @@ class Service {
         std::quick_exit(k_done);
     }
 
-    /// What crashes left, and what happened without an event.
-    smtp::Task<void> keep_tidy() {
-        while (!stop_request_.made()) {
-            co_await recover();
-            co_await queue_.rescan();
-            co_await pickup_.rescan();
-            co_await stop_request_.wait_for(engine_.context.settings.pickup.rescan);
-        }
-    }
-
-    smtp::Task<void> recover() {
-        for (const auto& error : co_await delivery::recover(engine_.context))
-            engine_.context.log.warning(error.what);
-    }
-
     Engine& engine_;
     smtp::Server& server_;
     StopRequest& stop_request_;
@@ -153,6 +140,7 @@ class Service {
     delivery::QueueRunner queue_;
     delivery::PickupWatcher pickup_;
     delivery::FolderSync folder_sync_;
+    delivery::Recovery recovery_;
     smtp::TaskGroup loops_;
 };
 

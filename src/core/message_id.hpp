@@ -28,6 +28,9 @@ class MessageId {
     [[nodiscard]] TimePoint arrival()
         const;  ///< when the message was accepted or taken from Pickup
 
+    /// For hash tables.
+    [[nodiscard]] std::size_t hash() const { return filetime_ * 0x9e3779b97f4a7c15 ^ process_; }
+
     friend auto operator<=>(const MessageId&, const MessageId&) = default;
 
  private:

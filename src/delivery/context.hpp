@@ -36,4 +36,10 @@ auto on_disk(const Context& context, Work work) {
     return smtp::in_background(context.disk, std::move(work));
 }
 
+/// Destroys something that blocks on the disk as it goes, on the disk's threads.
+template <class T>
+void let_go(const Context& context, T thing) {
+    smtp::run_in_background(context.disk, [thing = std::move(thing)] {});
+}
+
 }  // namespace mailroot::delivery

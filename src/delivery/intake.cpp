@@ -35,6 +35,11 @@ class IncomingFile final : public smtp::IncomingMessage {
           id_(context.ids.next()),
           local_(all_local(context.settings.domains, envelope_)) {}
 
+    /// What is not committed is removed.
+    ~IncomingFile() override {
+        if (file_) let_go(context_, std::move(*file_));
+    }
+
     smtp::Task<void> append(std::string octets) override {
         if (!error_.what.empty()) co_return;  // it will be refused: no need to hold it
         if (!header_done_) {
@@ -53,10 +58,11 @@ class IncomingFile final : public smtp::IncomingMessage {
         if (!header_done_) end_header(header_.size());
         if (hops_ > context_.settings.delivery.hops)
             co_return reply(554, "5.4.6", "Too many hops, this may be a mail loop");
-        auto settle = [this]() -> Result<void> {
-            if (!error_.what.empty()) return tl::unexpected(error_);
-            MAILROOT_TRY(flush());
-            return file_->commit();
+        auto settle = [this] {
+            auto written = write_all();
+            // Committed, it is anybody's who claims it; else what there is of it goes.
+            file_.reset();
+            return written;
         };
         auto committed = co_await on_disk(context_, settle);
         if (!committed) {
@@ -117,7 +123,14 @@ class IncomingFile final : public smtp::IncomingMessage {
         return fields;
     }
 
-    /// Writes what is buffered; on the disk's threads.
+    /// Makes the message ours; on the disk's threads, as flush() is.
+    Result<void> write_all() {
+        if (!error_.what.empty()) return tl::unexpected(error_);
+        MAILROOT_TRY(flush());
+        return file_->commit();
+    }
+
+    /// Writes what is buffered.
     Result<void> flush() {
         if (!file_) {
             auto file = local_ ? folders::Drop(context_.mailroot).begin(id_, envelope_)

@@ -1,6 +1,7 @@
 #include "delivery/pickup_pass.hpp"
 
 #include "delivery/folder_sync.hpp"
+#include "delivery/recovery.hpp"
 #include "folders/pickup.hpp"
 
 #include <map>
@@ -10,8 +11,11 @@ namespace mailroot::delivery {
 
 namespace {
 
+// Entries that are in memory at once; a larger folder is read again for the next ones.
+constexpr std::size_t k_at_once = 20'000;
+
 /// Names, and how those looked that were seen growing.
-using Candidates = std::map<std::string, std::optional<os::FileInfo>>;
+using Candidates = std::map<std::string, os::FileInfo>;
 
 struct Pass {
     const Context& context;
@@ -21,9 +25,8 @@ struct Pass {
 };
 
 smtp::Task<void> try_file(Pass& pass, std::string name, std::optional<os::FileInfo> settled) {
-    auto take = [&] {
-        return folders::Pickup(pass.context.mailroot)
-            .take(name, {false, settled}, pass.context.ids.next());
+    auto take = [&, id = pass.context.ids.next()] {
+        return folders::Pickup(pass.context.mailroot).take(name, {false, settled}, id);
     };
     auto attempt = co_await on_disk(pass.context, take);
     using Outcome = folders::Pickup::Attempt::Outcome;
@@ -39,9 +42,25 @@ smtp::Task<void> try_file(Pass& pass, std::string name, std::optional<os::FileIn
     if (result.put_back->kind != Error::Kind::busy) pass.result.errors.push_back(*result.put_back);
 }
 
-smtp::Task<void> try_all(Pass& pass, Candidates names) {
-    smtp::TaskGroup attempts(pass.context.loop, pass.context.settings.delivery.connections);
-    for (const auto& [name, settled] : names) {
+smtp::Task<void> try_all(Pass& pass, smtp::TaskGroup& attempts) {
+    const folders::Pickup pickup(pass.context.mailroot);
+    std::optional<folders::Pickup::Entry> last;
+    for (bool more = true; more;) {
+        auto look = [&] { return pickup.first_after(last, k_at_once); };
+        const auto found = co_await on_disk(pass.context, look);
+        if (!found) pass.result.errors.push_back(found.error());
+        more = found && found->size() == k_at_once;
+        for (const auto& entry : found.value_or(std::vector<folders::Pickup::Entry>{})) {
+            co_await attempts.room();
+            attempts.start(try_file(pass, entry.name, std::nullopt));
+            last = entry;
+        }
+    }
+    co_await attempts.idle();
+}
+
+smtp::Task<void> try_settled(Pass& pass, smtp::TaskGroup& attempts) {
+    for (const auto& [name, settled] : std::exchange(pass.growing, {})) {
         co_await attempts.room();
         attempts.start(try_file(pass, name, settled));
     }
@@ -57,18 +76,11 @@ smtp::Task<PickupPassResult> run_pickup_pass(Context& context, Courier& courier,
     std::vector<MessageId> reports;
     context.accepted = [&reports](const MessageId& id) { reports.push_back(id); };
     for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
-    Candidates names;
-    auto list = [&] {
-        return folders::Pickup(context.mailroot).scan([&](std::string_view name) {
-            names.emplace(name, std::nullopt);
-        });
-    };
-    const auto listed = co_await on_disk(context, list);
-    if (!listed) pass.result.errors.push_back(listed.error());
-    co_await try_all(pass, std::move(names));
+    smtp::TaskGroup attempts(context.loop, context.settings.delivery.connections);
+    co_await try_all(pass, attempts);
     if (!pass.growing.empty()) {
         co_await smtp::pause(wait);
-        co_await try_all(pass, std::exchange(pass.growing, {}));
+        co_await try_settled(pass, attempts);
     }
     if (!reports.empty()) {
         const auto sent = co_await run_queue_pass(context, courier, pickup_courier,

@@ -1,15 +1,19 @@
 #include "delivery/queue_pass.hpp"
 
 #include "delivery/folder_sync.hpp"
+#include "delivery/recovery.hpp"
 #include "folders/queue.hpp"
-#include "folders/recovery.hpp"
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 namespace mailroot::delivery {
 
 namespace {
+
+// Entries that are in memory at once; a larger queue is read again for the next ones.
+constexpr std::size_t k_at_once = 50'000;
 
 /// What a pass works through.
 struct Pass {
@@ -49,65 +53,59 @@ smtp::Task<void> resume_file(Pass& pass, MessageId id) {
     pass.result += co_await pass.pickup_courier.attempt(std::move(**file), "");
 }
 
-Result<std::vector<folders::Queue::Entry>> entries(const Context& context,
-                                                   const QueueSelection& selection) {
-    const auto now = context.clock.now();
-    std::vector<folders::Queue::Entry> found;
-    MAILROOT_TRY(folders::Queue(context.mailroot)
-                     .scan(
-                         [&](const folders::Queue::Entry& entry) {
-                             if (entry.next_attempt < folders::held_from() &&
-                                 is_selected(selection, entry, now))
-                                 found.push_back(entry);
-                         },
-                         [](std::string_view) {}));
-    std::ranges::sort(found, {}, &folders::Queue::Entry::id);
-    return found;
+/// The next ones that are selected, oldest first; after `last`, so that none is attempted twice.
+Result<std::vector<folders::Queue::Entry>> next_entries(const Context& context,
+                                                        const QueueSelection& selection,
+                                                        const std::optional<MessageId>& last,
+                                                        TimePoint now) {
+    const auto wanted = [&](const folders::Queue::Entry& entry) {
+        return entry.next_attempt < folders::held_from() && is_selected(selection, entry, now);
+    };
+    return folders::Queue(context.mailroot).first_after(last, k_at_once, wanted);
 }
 
 }  // namespace
 
 Result<std::vector<MessageId>> selected(const Context& context, const QueueSelection& selection) {
-    const auto found = entries(context, selection);
-    if (!found) return tl::unexpected(found.error());
+    const auto now = context.clock.now();
     std::vector<MessageId> ids;
-    for (const auto& entry : *found) ids.push_back(entry.id);
-    return ids;
-}
-
-smtp::Task<std::vector<Error>> recover(const Context& context) {
-    auto work = [&context] {
-        return folders::recover(context.mailroot, context.clock.now(), context.ids);
-    };
-    auto recovered = co_await on_disk(context, work);
-    for (const auto& file : recovered.finished) context.log.notice("recovered " + file);
-    for (const auto& file : recovered.swept) context.log.notice("swept " + file);
-    co_return std::move(recovered.errors);
+    for (;;) {
+        const auto last = ids.empty() ? std::nullopt : std::optional(ids.back());
+        const auto found = next_entries(context, selection, last, now);
+        if (!found) return tl::unexpected(found.error());
+        for (const auto& entry : *found) ids.push_back(entry.id);
+        if (found->size() < k_at_once) return ids;
+    }
 }
 
 smtp::Task<PassResult> run_queue_pass(Context& context, Courier& courier,
                                       PickupCourier& pickup_courier, QueueSelection selection) {
     const bool by_time = selection.ids.empty() && !selection.all;
-    const auto due_by = by_time ? context.clock.now() : folders::held_from();
+    const auto began = context.clock.now();
+    const auto due_by = by_time ? began : folders::whenever_due();
     Pass pass{context, courier, pickup_courier, {}};
     for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
     context.accepted = [&pass](const MessageId& id) { pass.reports.push_back(id); };
-    auto look = [&] { return entries(context, selection); };
-    const auto found = co_await on_disk(context, look);
-    if (!found) pass.result.errors.push_back(found.error());
-
     smtp::TaskGroup attempts(context.loop, context.settings.delivery.connections);
-    for (const auto& entry : found.value_or(std::vector<folders::Queue::Entry>{})) {
-        co_await attempts.room();
-        attempts.start(entry.pickup ? resume_file(pass, entry.id)
-                                    : attempt_message(pass, entry.id, due_by));
+    std::optional<MessageId> last;
+    for (bool more = true; more;) {
+        auto look = [&] { return next_entries(context, selection, last, began); };
+        const auto found = co_await on_disk(context, look);
+        if (!found) pass.result.errors.push_back(found.error());
+        more = found && found->size() == k_at_once;
+        for (const auto& entry : found.value_or(std::vector<folders::Queue::Entry>{})) {
+            co_await attempts.room();
+            attempts.start(entry.pickup ? resume_file(pass, entry.id)
+                                        : attempt_message(pass, entry.id, due_by));
+            last = entry.id;
+        }
     }
     co_await attempts.idle();
     // A report never begets a report, so this ends.
     while (!pass.reports.empty()) {
         co_await attempts.room();
         // Due at once, though the pass began before it came.
-        attempts.start(attempt_message(pass, pass.reports.front(), folders::held_from()));
+        attempts.start(attempt_message(pass, pass.reports.front(), folders::whenever_due()));
         pass.reports.pop_front();
         if (pass.reports.empty()) co_await attempts.idle();
     }

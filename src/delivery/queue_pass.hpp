@@ -23,10 +23,6 @@ struct PassResult : AttemptResult {
     std::vector<Error> errors;          ///< files that could not be used
 };
 
-/// Finishes first what a crash left between two folders (folders/recovery.hpp); gives what went
-/// wrong.
-smtp::Task<std::vector<Error>> recover(const Context& context);
-
 /// Attempts once what is selected, with the reports that come of it, and files that a process left
 /// half taken. Messages that were held stay held. `Context::accepted` is replaced for the time of
 /// the pass.

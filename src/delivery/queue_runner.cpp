@@ -1,7 +1,9 @@
 #include "delivery/queue_runner.hpp"
 
+#include "delivery/rescan.hpp"
+
 #include <algorithm>
-#include <chrono>
+#include <utility>
 #include <vector>
 
 namespace mailroot::delivery {
@@ -9,18 +11,32 @@ namespace mailroot::delivery {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 // The wall clock may be set while we wait by the monotonic one.
-constexpr std::chrono::milliseconds k_longest_wait = 1min;
+constexpr milliseconds k_longest_wait = 1min;
+
+// How long events are gathered before the files are looked at.
+constexpr milliseconds k_gather{100};
+
+// Messages that are known by heart; of more than these, those that are due soonest.
+constexpr std::size_t k_known = 50'000;
 
 }  // namespace
 
-QueueRunner::QueueRunner(const Context& context, Courier& courier, PickupCourier& pickup_courier,
-                         smtp::TaskGroup& attempts)
+QueueRunner::QueueRunner(const Context& context, Reactor& reactor, Courier& courier,
+                         PickupCourier& pickup_courier, smtp::TaskGroup& attempts)
     : context_(context),
       courier_(courier),
       pickup_courier_(pickup_courier),
       attempts_(attempts),
+      events_(context, reactor, context.mailroot.queue,
+              [this](const FolderEvents::Event& event) { heard(event); }),
+      by_hand_(
+          context, folders::Pickup::Place::queue, pickup_courier, attempts,
+          [this](const MessageId& id, TimePoint due) { waits(id, due); }, [] {}),
+      schedule_(k_known),
       complaints_(context.log),
       changed_(context.loop) {}
 
@@ -32,23 +48,36 @@ void QueueRunner::waits(const MessageId& id, TimePoint due) {
 void QueueRunner::stop() {
     stopping_ = true;
     changed_.notify();
+    by_hand_.stop();
 }
 
 smtp::Task<void> QueueRunner::run() {
+    smtp::TaskGroup all(context_.loop);
+    all.start(keep_looking());
+    all.start(attempt_due());
+    all.start(by_hand_.run());
+    co_await all.idle();
+}
+
+smtp::Task<void> QueueRunner::attempt_due() {
     while (!stopping_) {
         const auto now = context_.clock.now();
         const auto earliest = schedule_.earliest();
-        if (!earliest || *earliest > now) {
+        if (to_resume_.empty() && (!earliest || *earliest > now)) {
             const auto until = earliest.value_or(now + k_longest_wait) - now;
             co_await changed_.wait_for(
-                std::min(k_longest_wait, std::chrono::ceil<std::chrono::milliseconds>(until)));
+                std::min(k_longest_wait, std::chrono::ceil<milliseconds>(until)));
             continue;
         }
         co_await attempts_.room();
-        // While we waited for room, a rescan may have changed what is due.
-        const auto id = stopping_ ? std::nullopt : schedule_.take_due(now);
-        if (!id || !active_.insert(*id).second) continue;
-        attempts_.start(attempt(*id));
+        if (stopping_) break;
+        // While we waited for room, what is due may have changed.
+        if (!to_resume_.empty()) {
+            const auto id = to_resume_.extract(to_resume_.begin()).value();
+            if (active_.insert(id).second) attempts_.start(resume(id));
+        } else if (const auto id = schedule_.take_due(now)) {
+            if (active_.insert(*id).second) attempts_.start(attempt(*id));
+        }
     }
 }
 
@@ -60,78 +89,127 @@ smtp::Task<void> QueueRunner::attempt(MessageId id) {
     if (!message) {
         complaints_.say(id.text(), message.error());
     } else if (*message) {
-        remember(id, co_await courier_.attempt(std::move(**message)));
+        complaints_.forget(id.text());
+        const auto result = co_await courier_.attempt(std::move(**message));
+        if (result.next_attempt) waits(id, *result.next_attempt);
     }
-    // Gone, another's, or not due after all: the next rescan knows.
-    active_.erase(id);
-}
-
-void QueueRunner::remember(const MessageId& id, const AttemptResult& result) {
-    complaints_.forget(id.text());
-    if (result.next_attempt) waits(id, *result.next_attempt);
-}
-
-/// What one look at the folder found.
-struct QueueRunner::Found {
-    std::vector<folders::Queue::Entry> entries;
-    std::vector<std::string> foreign;
-};
-
-smtp::Task<void> QueueRunner::rescan() {
-    auto look = [this]() -> Result<Found> {
-        Found found;
-        MAILROOT_TRY(folders::Queue(context_.mailroot)
-                         .scan([&](const auto& entry) { found.entries.push_back(entry); },
-                               [&](std::string_view name) { found.foreign.emplace_back(name); }));
-        return found;
-    };
-    const auto found = co_await on_disk(context_, look);
-    if (!found) {
-        complaints_.say("Queue", found.error());
-        co_return;
-    }
-    for (const auto& entry : found->entries) {
-        if (active_.contains(entry.id)) continue;
-        if (entry.pickup) {
-            co_await attempts_.room();
-            if (!stopping_ && active_.insert(entry.id).second) attempts_.start(resume(entry.id));
-        } else if (entry.next_attempt < folders::held_from()) {
-            schedule_.set(entry.id, entry.next_attempt);
-        }
-    }
-    for (const auto& name : found->foreign) {
-        co_await attempts_.room();
-        if (!stopping_) attempts_.start(adopt(name));
-    }
-    changed_.notify();
+    // Gone, another's, or not due after all: the next look knows.
+    done_with(id);
 }
 
 smtp::Task<void> QueueRunner::resume(MessageId id) {
     auto take = [this, id] { return folders::Queue(context_.mailroot).resume(id); };
     auto file = co_await on_disk(context_, take);
-    if (!file) complaints_.say(folders::pickup_name(id), file.error());
-    if (file && *file) co_await attempt_file(std::move(**file));
-    active_.erase(id);
+    if (!file) {
+        complaints_.say(folders::pickup_name(id), file.error());
+    } else if (*file) {
+        const auto result = co_await pickup_courier_.attempt(std::move(**file), "");
+        if (result.next_attempt) waits(id, *result.next_attempt);
+    }
+    done_with(id);
 }
 
-smtp::Task<void> QueueRunner::adopt(std::string name) {
-    const auto settled_by = context_.clock.now() - context_.settings.pickup.settle;
-    auto take = [this, &name, settled_by] {
-        return folders::Queue(context_.mailroot).adopt(name, context_.ids.next(), settled_by);
-    };
-    auto file = co_await on_disk(context_, take);
-    if (!file) complaints_.say(name, file.error());
-    if (!file || !*file) co_return;
-    const auto id = (*file)->id();
-    active_.insert(id);
-    co_await attempt_file(std::move(**file));
+/// Somebody may have touched the file while we had it in hand: what it says now counts.
+void QueueRunner::done_with(const MessageId& id) {
     active_.erase(id);
+    if (changed_meanwhile_.erase(id) == 0) return;
+    heard_.insert(folders::message_name(id));
+    changed_.notify();
 }
 
-smtp::Task<void> QueueRunner::attempt_file(folders::TakenPickup file) {
-    const auto id = file.id();
-    const auto result = co_await pickup_courier_.attempt(std::move(file), "");
-    remember(id, result);
+void QueueRunner::heard(const FolderEvents::Event& event) {
+    if (event.kind == FolderEvents::Event::Kind::lost) {
+        look_soon();
+    } else if (!folders::Queue::is_own(event.name)) {
+        if (event.kind == FolderEvents::Event::Kind::whole) by_hand_.closed(event.name);
+    } else if (folders::Queue::is_message(event.name)) {
+        if (heard_.size() >= k_known)
+            look_soon();
+        else if (heard_.insert(event.name).second)
+            changed_.notify();
+    }
+}
+
+void QueueRunner::look_soon() {
+    next_look_ = {};
+    changed_.notify();
+}
+
+milliseconds QueueRunner::until_look() const {
+    auto until = std::chrono::ceil<milliseconds>(next_look_ - steady_clock::now());
+    if (const auto due = schedule_.look_needed())
+        until = std::min(until, std::chrono::ceil<milliseconds>(*due - context_.clock.now()));
+    return until;
+}
+
+smtp::Task<void> QueueRunner::keep_looking() {
+    while (!stopping_) {
+        if (!heard_.empty()) {
+            co_await look_at_heard();
+        } else if (const auto until = until_look(); until <= 0ms) {
+            co_await look();
+        } else {
+            co_await changed_.wait_for(std::min(until, k_longest_wait));
+        }
+    }
+}
+
+smtp::Task<void> QueueRunner::look_at_heard() {
+    // Most of it is our own doing, and over by then.
+    co_await smtp::pause(k_gather);
+    std::vector<std::string> names(heard_.begin(), heard_.end());
+    heard_.clear();
+    auto find = [this, &names] { return folders::Queue(context_.mailroot).find(names); };
+    take_in(co_await on_disk(context_, find));
+}
+
+smtp::Task<void> QueueRunner::look() {
+    const auto rescan = context_.settings.pickup.rescan;
+    // What asks for a look from here on asks for another one.
+    next_look_ = steady_clock::now() + rescan;
+    schedule_.look_begins();
+    // Watched first: what comes while we look is told.
+    if (!co_await events_.follow()) co_return;
+    by_hand_.look_begins();
+    auto begin = [this] { return folders::Queue(context_.mailroot).scan(); };
+    auto scan = co_await on_disk(context_, begin);
+    steady_clock::duration took{};
+    for (bool last = false; scan && !last && !stopping_;) {
+        auto read = [&]() -> Result<folders::Queue::Portion> {
+            const auto began = steady_clock::now();
+            auto portion = scan->next();
+            took += steady_clock::now() - began;
+            return portion;
+        };
+        const auto portion = co_await on_disk(context_, read);
+        if (!portion) scan = tl::unexpected(portion.error());
+        if (portion) take_in(*portion);
+        last = portion && portion->last;
+    }
+    if (scan) {
+        complaints_.forget("Queue");
+    } else {
+        complaints_.say("Queue", scan.error());
+    }
+    if (next_look_ == SteadyPoint{}) co_return;  // wanted again meanwhile
+    next_look_ = steady_clock::now() +
+                 until_next_look(rescan, std::chrono::ceil<milliseconds>(took), events_.told());
+}
+
+void QueueRunner::take_in(const folders::Queue::Portion& portion) {
+    for (const auto& entry : portion.entries) {
+        if (active_.contains(entry.id)) {
+            changed_meanwhile_.insert(entry.id);
+        } else if (entry.pickup) {
+            to_resume_.insert(entry.id);
+        } else if (entry.next_attempt < folders::held_from()) {
+            schedule_.set(entry.id, entry.next_attempt);
+        } else {
+            schedule_.forget(entry.id);
+        }
+    }
+    for (const auto& name : portion.foreign) by_hand_.found(name);
+    changed_.notify();
 }
 
 }  // namespace mailroot::delivery

@@ -1,23 +1,27 @@
 #pragma once
 
+#include "delivery/arrivals.hpp"
 #include "delivery/complaints.hpp"
 #include "delivery/context.hpp"
 #include "delivery/courier.hpp"
+#include "delivery/folder_events.hpp"
 #include "delivery/pickup_courier.hpp"
 #include "delivery/schedule.hpp"
 #include "smtp/loop.hpp"
 
+#include <chrono>
 #include <set>
 #include <string>
 
 namespace mailroot::delivery {
 
-/// Attempts what is due in Queue, for as long as the service runs.
+/// Attempts what is due in Queue, for as long as the service runs. What waits it knows from those
+/// who put it there, from the system's events, and from looks at the whole folder.
 class QueueRunner {
  public:
     /// All must outlive it; `attempts` bounds how much is in hand at once, here and elsewhere.
-    QueueRunner(const Context& context, Courier& courier, PickupCourier& pickup_courier,
-                smtp::TaskGroup& attempts);
+    QueueRunner(const Context& context, Reactor& reactor, Courier& courier,
+                PickupCourier& pickup_courier, smtp::TaskGroup& attempts);
 
     /// Attempts until stop().
     smtp::Task<void> run();
@@ -26,25 +30,34 @@ class QueueRunner {
     /// A message waits in Queue until then.
     void waits(const MessageId& id, TimePoint due);
 
-    /// Reads the folder: what waits and until when, what a crash left half taken, what was laid in
-    /// by hand.
-    smtp::Task<void> rescan();
-
  private:
-    struct Found;
-
+    smtp::Task<void> attempt_due();
     smtp::Task<void> attempt(MessageId id);
     smtp::Task<void> resume(MessageId id);
-    smtp::Task<void> adopt(std::string name);
-    smtp::Task<void> attempt_file(folders::TakenPickup file);
-    void remember(const MessageId& id, const AttemptResult& result);
+    void done_with(const MessageId& id);
+
+    smtp::Task<void> keep_looking();
+    [[nodiscard]] std::chrono::milliseconds until_look() const;
+    void look_soon();
+    smtp::Task<void> look();
+    smtp::Task<void> look_at_heard();
+    void heard(const FolderEvents::Event& event);
+    void take_in(const folders::Queue::Portion& portion);
+
+    using SteadyPoint = std::chrono::steady_clock::time_point;
 
     const Context& context_;
     Courier& courier_;
     PickupCourier& pickup_courier_;
     smtp::TaskGroup& attempts_;
+    FolderEvents events_;
+    Arrivals by_hand_;  ///< files with names that are not ours
     Schedule schedule_;
-    std::set<MessageId> active_;  ///< in hand here
+    std::set<MessageId> to_resume_;          ///< pickup files that a process left half sent
+    std::set<MessageId> active_;             ///< in hand here
+    std::set<MessageId> changed_meanwhile_;  ///< of the active ones
+    std::set<std::string> heard_;            ///< names that events told, to be looked at
+    SteadyPoint next_look_{};                ///< at the whole folder
     Complaints complaints_;
     smtp::Signal changed_;
     bool stopping_ = false;

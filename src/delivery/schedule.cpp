@@ -1,11 +1,21 @@
 #include "delivery/schedule.hpp"
 
+#include <algorithm>
+
 namespace mailroot::delivery {
 
 void Schedule::set(const MessageId& id, TimePoint due) {
-    forget(id);
-    due_.emplace(id, due);
+    const auto [known, added] = due_.try_emplace(id, due);
+    if (!added) {
+        if (known->second == due) return;
+        order_.erase({known->second, id});
+        known->second = due;
+    }
     order_.emplace(due, id);
+    if (order_.size() <= most_) return;
+    const auto latest = *order_.rbegin();
+    more_from_ = std::min(more_from_.value_or(latest.first), latest.first);
+    forget(latest.second);
 }
 
 void Schedule::forget(const MessageId& id) {
@@ -25,6 +35,11 @@ std::optional<MessageId> Schedule::take_due(TimePoint now) {
     const auto id = order_.begin()->second;
     forget(id);
     return id;
+}
+
+std::optional<TimePoint> Schedule::look_needed() const {
+    if (!more_from_ || order_.size() > most_ / 2) return std::nullopt;
+    return more_from_;
 }
 
 }  // namespace mailroot::delivery

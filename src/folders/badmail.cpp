@@ -152,13 +152,12 @@ Result<void> Badmail::show(HandOver& file, const std::string& name) const {
 }
 
 Result<void> Badmail::scan(const std::function<void(const Entry&)>& entry) const {
-    return mailroot_.files.list(mailroot_.badmail, [&](std::string_view name) {
+    return os::for_each_name(mailroot_.files, mailroot_.badmail, [&](std::string_view name) {
         constexpr std::string_view k_extension = ".bad";
-        if (name.starts_with('.') || !name.ends_with(k_extension)) return true;
+        if (name.starts_with('.') || !name.ends_with(k_extension)) return;
         const auto info = mailroot_.files.info(mailroot_.badmail, name);
         name.remove_suffix(k_extension.size());
         if (info) entry({std::string(name), info->modified, info->size});
-        return true;
     });
 }
 

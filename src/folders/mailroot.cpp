@@ -2,7 +2,6 @@
 
 #include "os/new_file.hpp"
 
-#include <array>
 #include <random>
 #include <string>
 
@@ -50,7 +49,7 @@ Result<Mailroot> Mailroot::open(os::Files& files, const std::filesystem::path& r
 }
 
 Result<void> Mailroot::probe() const {
-    const std::array<const os::Folder*, 4> ring{&pickup, &queue, &drop, &badmail};
+    const auto ring = all();
     // Unlike any other: several processes may start at once.
     const auto name = ".probe-" + std::to_string(std::random_device{}());
     for (std::size_t i = 0; i < ring.size(); ++i) {

@@ -3,6 +3,7 @@
 #include "core/result.hpp"
 #include "os/files.hpp"
 
+#include <array>
 #include <filesystem>
 
 namespace mailroot::folders {
@@ -24,6 +25,10 @@ struct Mailroot {
     /// the Mailroot.
     static Result<Mailroot> open(os::Files& files, const std::filesystem::path& root,
                                  IfMissing if_missing);
+
+    [[nodiscard]] std::array<const os::Folder*, 4> all() const {
+        return {&pickup, &queue, &drop, &badmail};
+    }
 
     /// Tries in each folder what the work needs: create, lock, sync, rename to the next folder,
     /// remove. Kind::io or permission names what cannot be done and where.

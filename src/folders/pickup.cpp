@@ -1,5 +1,8 @@
 #include "folders/pickup.hpp"
 
+#include "core/first_of.hpp"
+
+#include <functional>
 #include <string>
 
 namespace mailroot::folders {
@@ -24,24 +27,33 @@ std::optional<Error> reason_against_kind(const os::FileInfo& info) {
 
 }  // namespace
 
-bool Pickup::is_candidate(std::string_view name) {
+bool Pickup::is_candidate(std::string_view name) const {
     return !name.starts_with('.') && !name.ends_with(".tmp") && !name.ends_with(".part") &&
-           !name.ends_with('~');
+           !name.ends_with('~') && (place_ == Place::pickup || !Queue::is_own(name));
 }
 
-Result<void> Pickup::scan(const std::function<void(std::string_view)>& name) const {
-    return mailroot_.files.list(mailroot_.pickup, [&](std::string_view found) {
-        if (is_candidate(found)) name(found);
-        return true;
+Result<void> Pickup::scan(const std::function<void(Entry)>& entry) const {
+    return os::for_each_name(mailroot_.files, folder_, [&](std::string_view name) {
+        if (!is_candidate(name)) return;
+        const auto info = mailroot_.files.info(folder_, name);
+        if (info) entry({std::string(name), info->changed});
     });
 }
 
+Result<std::vector<Pickup::Entry>> Pickup::first_after(const std::optional<Entry>& last,
+                                                       std::size_t most) const {
+    FirstOf<Entry, std::less<>> first(most, {});
+    MAILROOT_TRY(scan([&](Entry entry) {
+        if (!last || *last < entry) first.add(std::move(entry));
+    }));
+    return first.take();
+}
+
 std::optional<Error> Pickup::reason_against(std::string_view name) const {
-    const auto info = mailroot_.files.info(mailroot_.pickup, name);
+    const auto info = mailroot_.files.info(folder_, name);
     if (!info) return std::nullopt;  // gone: no matter
-    if (auto reason = reason_against_kind(*info))
-        return std::move(*reason).in(mailroot_.pickup.place(name));
-    auto fd = mailroot_.files.open(mailroot_.pickup, name, os::Files::Access::read);
+    if (auto reason = reason_against_kind(*info)) return std::move(*reason).in(folder_.place(name));
+    auto fd = mailroot_.files.open(folder_, name, os::Files::Access::read);
     if (fd || fd.error().kind == Error::Kind::not_found) return std::nullopt;
     return std::move(fd).error();
 }
@@ -49,8 +61,8 @@ std::optional<Error> Pickup::reason_against(std::string_view name) const {
 Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
                              const MessageId& id) const {
     auto& files = mailroot_.files;
-    const auto place = mailroot_.pickup.place(name);
-    const auto named = files.info(mailroot_.pickup, name);
+    const auto place = folder_.place(name);
+    const auto named = files.info(folder_, name);
     if (!named) return {Outcome::gone, std::nullopt, {}};
     // Before it is opened: opening a device or a FIFO may do something.
     if (auto reason = reason_against_kind(*named)) return unusable(std::move(*reason).in(place));
@@ -58,7 +70,7 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     // A lock on an empty file would break a .NET writer between its open and its own lock.
     if (named->size == 0) return {Outcome::growing, std::nullopt, *named};
 
-    auto fd = files.open(mailroot_.pickup, name, os::Files::Access::read);
+    auto fd = files.open(folder_, name, os::Files::Access::read);
     if (!fd && fd.error().kind == Error::Kind::not_found) return {Outcome::gone, std::nullopt, {}};
     if (!fd) return unusable(std::move(fd).error());
     const auto locked = files.lock(*fd);
@@ -69,21 +81,24 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     // put a new one under its name.
     const auto held = files.info(*fd);
     if (!held) return unusable(Error(held.error()).in(place));
-    const auto still_named = files.info(mailroot_.pickup, name);
+    const auto still_named = files.info(folder_, name);
     if (!still_named || !still_named->same_file(*held)) return {Outcome::gone, std::nullopt, {}};
     const bool settled = evidence.settled && held->unchanged_since(*evidence.settled) &&
                          held->changed == evidence.settled->changed;
-    if (!evidence.closed && !settled && files.writers(*fd) != os::Writers::none) {
+    // One writer closed it, another may have it open; who keeps it open and writes nothing more is
+    // no reason to wait for ever.
+    const auto writers = settled ? os::Writers::none : files.writers(*fd);
+    if (writers == os::Writers::some || (writers == os::Writers::unknown && !evidence.closed)) {
         return {Outcome::growing, std::nullopt, *held};
     }
-    auto renamed = files.rename(mailroot_.pickup, name, mailroot_.queue, pickup_name(id));
+    auto renamed = files.rename(folder_, name, mailroot_.queue, pickup_name(id));
     if (!renamed && renamed.error().kind == Error::Kind::not_found)
         return {Outcome::gone, std::nullopt, {}};
     if (!renamed) return unusable(std::move(renamed).error());
     const auto taken = files.info(mailroot_.queue, pickup_name(id));
     if (!taken || !taken->same_file(*held)) {
         // A new file came in between; it is not the one that is locked.
-        (void)files.rename(mailroot_.queue, pickup_name(id), mailroot_.pickup, name);
+        (void)files.rename(mailroot_.queue, pickup_name(id), folder_, name);
         return {Outcome::gone, std::nullopt, {}};
     }
     return {Outcome::taken, TakenPickup(mailroot_, id, std::move(*fd), 0), *held};

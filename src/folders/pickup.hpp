@@ -7,13 +7,19 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 namespace mailroot::folders {
 
-/// The folder into which applications put mail. Nobody tells when a file is whole: see take().
+/// Where others lay files to be sent: applications into Pickup, administrators into Queue too,
+/// under names that are not ours. Nobody tells when a file is whole: see take().
 class Pickup {
  public:
+    enum class Place { pickup, queue };
+
     /// What speaks for a file's being whole.
     struct Evidence {
         bool closed = false;  ///< an event told that its writer closed it or moved it in
@@ -34,13 +40,35 @@ class Pickup {
         Error reason{Error::Kind::io, ""};
     };
 
-    explicit Pickup(const Mailroot& mailroot) : mailroot_(mailroot) {}
+    explicit Pickup(const Mailroot& mailroot, Place place = Place::pickup)
+        : mailroot_(mailroot),
+          place_(place),
+          folder_(place == Place::pickup ? mailroot.pickup : mailroot.queue) {}
 
-    /// Calls `name` for each file that may be one to take; never for `.*`, `*.tmp`, `*.part`, `*~`.
-    Result<void> scan(const std::function<void(std::string_view name)>& name) const;
+    [[nodiscard]] const os::Folder& folder() const { return folder_; }
 
-    /// Whether a name may be one to take.
-    [[nodiscard]] static bool is_candidate(std::string_view name);
+    /// One directory entry.
+    struct Entry {
+        std::string name;
+        TimePoint arrival;  ///< the last change of the file, its rename included
+
+        /// In order of arrival.
+        friend bool operator<(const Entry& a, const Entry& b) {
+            return std::tie(a.arrival, a.name) < std::tie(b.arrival, b.name);
+        }
+    };
+
+    /// Calls `entry` for each file that may be one to take.
+    Result<void> scan(const std::function<void(Entry)>& entry) const;
+
+    /// Of these the `most` that arrived first after `last`, in order. So a folder of any size is
+    /// worked through with little memory.
+    [[nodiscard]] Result<std::vector<Entry>> first_after(const std::optional<Entry>& last,
+                                                         std::size_t most) const;
+
+    /// Whether a name may be one to take: never `.*`, `*.tmp`, `*.part`, `*~`, and in Queue none of
+    /// our own.
+    [[nodiscard]] bool is_candidate(std::string_view name) const;
 
     /// Why a file cannot be taken, whoever wrote it and however long ago; nothing where it can, or
     /// will be once it is whole. Never locks.
@@ -54,6 +82,8 @@ class Pickup {
 
  private:
     const Mailroot& mailroot_;
+    const Place place_;
+    const os::Folder& folder_;
 };
 
 }  // namespace mailroot::folders

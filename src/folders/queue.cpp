@@ -1,6 +1,9 @@
 #include "folders/queue.hpp"
 
+#include "core/first_of.hpp"
+
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 namespace mailroot::folders {
@@ -8,6 +11,9 @@ namespace mailroot::folders {
 namespace {
 
 constexpr std::uint64_t k_max_history = 64u << 20;
+
+// Enough to be worth a change of threads, too few to keep others waiting.
+constexpr std::size_t k_names_of_portion = 1000;
 
 std::string history_name(const MessageId& id) {
     return id.text() + ".json";
@@ -33,6 +39,16 @@ Result<void> write_history(const Mailroot& mailroot, const MessageId& id, const 
                       os::Overwrite::yes);
 }
 
+/// A canonical message ends with a whole line; one that does not was cut off.
+Result<void> check_end(os::Files& files, const os::Fd& fd, std::uint64_t size) {
+    std::array<char, 2> end{};
+    const auto got = files.read(fd, size - end.size(), end);
+    if (!got) return tl::unexpected(got.error());
+    if (std::string_view(end.data(), *got) != "\r\n")
+        return fail(Error::Kind::parse, "cut off: its last line has no end");
+    return {};
+}
+
 /// The block of a file of ours; what lacks one, or has none to send to, is damaged.
 Result<message::EnvelopeBlock> read_own_block(os::Files& files, const os::Fd& fd,
                                               std::uint64_t size) {
@@ -44,6 +60,7 @@ Result<message::EnvelopeBlock> read_own_block(os::Files& files, const os::Fd& fd
         return fail(Error::Kind::parse, "several recipients on one x-receiver line");
     }
     if (block->length == size) return fail(Error::Kind::parse, "no message behind the envelope");
+    MAILROOT_TRY(check_end(files, fd, size));
     return block;
 }
 
@@ -71,6 +88,27 @@ Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::str
     return Locked{std::move(*fd), *held};
 }
 
+/// Whether somebody has the file open for writing. To be asked before it is opened for writing
+/// here; where the system does not tell, no.
+bool is_being_written(const Mailroot& mailroot, const std::string& name) {
+    const auto fd = mailroot.files.open(mailroot.queue, name, os::Files::Access::read);
+    return fd && mailroot.files.writers(*fd) == os::Writers::some;
+}
+
+/// Adds what a name stands for to the portion.
+void sort_in(const Mailroot& mailroot, std::string_view name, Queue::Portion& portion) {
+    if (name.starts_with('.') || id_of(name, ".json")) return;
+    const auto message = id_of(name, ".eml");
+    const auto id = message ? message : id_of(name, ".pickup");
+    if (!id) {
+        portion.foreign.emplace_back(name);
+        return;
+    }
+    // What is gone by now was somebody's; what cannot be looked at shows when it is claimed.
+    const auto info = mailroot.files.info(mailroot.queue, name);
+    if (info) portion.entries.push_back({*id, !message, info->modified, info->size});
+}
+
 }  // namespace
 
 std::string pickup_name(const MessageId& id) {
@@ -80,6 +118,10 @@ std::string pickup_name(const MessageId& id) {
 TimePoint held_from() {
     using namespace std::chrono;
     return sys_days{year{2100} / January / 1};
+}
+
+TimePoint whenever_due() {
+    return held_from() - TimePoint::duration{1};
 }
 
 QueuedMessage::QueuedMessage(const Mailroot& mailroot, const MessageId& id, os::Fd fd,
@@ -105,11 +147,16 @@ std::unique_ptr<MessageReader> QueuedMessage::reader() const {
 }
 
 Result<void> QueuedMessage::settle(std::span<const std::size_t> recipients) {
+    const auto before = mailroot_->files.info(fd_);
+    if (!before) return tl::unexpected(before.error());
     for (const auto recipient : recipients) {
         MAILROOT_TRY(mailroot_->files.overwrite(fd_, block_.marks[recipient], "d"));
         block_.envelope.recipients[recipient].settled = true;
     }
-    return mailroot_->files.sync_data(fd_);
+    MAILROOT_TRY(mailroot_->files.sync_data(fd_));
+    // The marks changed the mtime: a hold must not be lost by it.
+    if (before->modified < held_from()) return {};
+    return mailroot_->files.set_modified(fd_, before->modified);
 }
 
 Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt) {
@@ -126,8 +173,10 @@ Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt
 
 Result<void> QueuedMessage::remove() {
     MAILROOT_TRY(mailroot_->files.unlink(mailroot_->queue, message_name(id_)));
-    auto removed = mailroot_->files.unlink(mailroot_->queue, history_name(id_));
-    if (!removed && removed.error().kind != Error::Kind::not_found) return removed;
+    // The disk frees the octets when the last descriptor goes: here, where waiting for it is right.
+    fd_ = os::Fd();
+    // A history that stays has lost its message, and is swept.
+    (void)mailroot_->files.unlink(mailroot_->queue, history_name(id_));
     return {};
 }
 
@@ -156,6 +205,7 @@ std::unique_ptr<MessageReader> TakenPickup::reader(const message::PickupMessage&
 
 Result<void> TakenPickup::remove() {
     MAILROOT_TRY(mailroot_->files.unlink(mailroot_->queue, pickup_name(id_)));
+    fd_ = os::Fd();  // for the reason that QueuedMessage::remove() has
     return remove_history();
 }
 
@@ -178,30 +228,76 @@ Result<void> TakenPickup::remove_history() {
     return {};
 }
 
-Result<void> Queue::scan(const std::function<void(const Entry&)>& entry,
-                         const std::function<void(std::string_view)>& foreign) const {
-    return mailroot_.files.list(mailroot_.queue, [&](std::string_view name) {
-        if (name.starts_with('.') || id_of(name, ".json")) return true;
-        const auto message = id_of(name, ".eml");
-        const auto id = message ? message : id_of(name, ".pickup");
-        if (!id) {
-            foreign(name);
-            return true;
+bool Queue::is_own(std::string_view name) {
+    return name.starts_with('.') || id_of(name, ".json") || id_of(name, ".eml") ||
+           id_of(name, ".pickup");
+}
+
+bool Queue::is_message(std::string_view name) {
+    return id_of(name, ".eml").has_value();
+}
+
+Result<Queue::Scan> Queue::scan() const {
+    auto names = mailroot_.files.read_folder(mailroot_.queue);
+    if (!names) return fail(std::move(names));
+    return Scan(mailroot_, std::move(*names));
+}
+
+Result<Queue::Portion> Queue::Scan::next() {
+    Portion portion;
+    for (std::size_t i = 0; i < k_names_of_portion; ++i) {
+        const auto name = names_->next();
+        if (!name) return tl::unexpected(name.error());
+        if (!*name) {
+            portion.last = true;
+            break;
         }
-        // What is gone by now was somebody's; what cannot be looked at shows when it is claimed.
-        const auto info = mailroot_.files.info(mailroot_.queue, name);
-        if (info) entry({*id, !message, info->modified, info->size});
-        return true;
-    });
+        sort_in(*mailroot_, **name, portion);
+    }
+    return portion;
+}
+
+Result<void> Queue::for_each(const std::function<void(const Entry&)>& entry,
+                             const std::function<void(const std::string&)>& foreign) const {
+    auto reading = scan();
+    if (!reading) return fail(std::move(reading));
+    for (;;) {
+        const auto portion = reading->next();
+        if (!portion) return tl::unexpected(portion.error());
+        std::ranges::for_each(portion->entries, entry);
+        std::ranges::for_each(portion->foreign, foreign);
+        if (portion->last) return {};
+    }
+}
+
+Result<std::vector<Queue::Entry>> Queue::first_after(
+    const std::optional<MessageId>& last, std::size_t most,
+    const std::function<bool(const Entry&)>& wanted) const {
+    const auto came_before = [](const Entry& a, const Entry& b) { return a.id < b.id; };
+    FirstOf<Entry, decltype(came_before)> first(most, came_before);
+    MAILROOT_TRY(for_each(
+        [&](const Entry& entry) {
+            if ((!last || *last < entry.id) && wanted(entry)) first.add(entry);
+        },
+        [](const std::string&) {}));
+    return first.take();
+}
+
+Queue::Portion Queue::find(const std::vector<std::string>& names) const {
+    Portion portion;
+    for (const auto& name : names) sort_in(mailroot_, name, portion);
+    return portion;
 }
 
 Result<std::optional<QueuedMessage>> Queue::claim(const MessageId& id, TimePoint due_by) const {
     const auto name = message_name(id);
+    // An administrator copies files in, and a torn one must not go out.
+    if (is_being_written(mailroot_, name)) return std::nullopt;
     auto locked = lock_file(mailroot_, name, os::Files::Access::write);
     if (!locked) return fail(std::move(locked));
     if (!*locked) return std::nullopt;
     auto& [fd, info] = **locked;
-    if (info.modified > due_by || info.modified >= held_from()) return std::nullopt;
+    if (info.modified > due_by) return std::nullopt;
     auto block = read_own_block(mailroot_.files, fd, info.size);
     if (!block) return fail(std::move(block), mailroot_.queue.place(name));
     return QueuedMessage(mailroot_, id, std::move(fd), info, std::move(*block),
@@ -221,23 +317,6 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
     ++history.crashes;
     MAILROOT_TRY(write_history(mailroot_, id, history));
     return TakenPickup(mailroot_, id, std::move((*locked)->fd), history.crashes);
-}
-
-Result<std::optional<TakenPickup>> Queue::adopt(std::string_view name, const MessageId& id,
-                                                TimePoint settled_by) const {
-    const std::string text(name);
-    // Before it is opened, and not locked while it is empty: for the reasons that Pickup::take has.
-    const auto info = mailroot_.files.info(mailroot_.queue, name);
-    if (!info) return std::nullopt;
-    if (info->kind != os::FileInfo::Kind::regular || info->links != 1) {
-        return fail(Error::Kind::parse, mailroot_.queue.place(name) + ": not a plain file");
-    }
-    if (info->size == 0 || info->changed > settled_by) return std::nullopt;
-    auto locked = lock_file(mailroot_, text, os::Files::Access::read);
-    if (!locked) return fail(std::move(locked));
-    if (!*locked || !(*locked)->info.unchanged_since(*info)) return std::nullopt;
-    MAILROOT_TRY(mailroot_.files.rename(mailroot_.queue, text, mailroot_.queue, pickup_name(id)));
-    return TakenPickup(mailroot_, id, std::move((*locked)->fd), 0);
 }
 
 Result<NewMessage> Queue::begin(const MessageId& id, const Envelope& envelope) const {

@@ -39,7 +39,8 @@ class QueuedMessage {
     /// Remembers the attempt, then makes the file due at `next_attempt`.
     Result<void> defer(const History& history, TimePoint next_attempt);
 
-    /// Nothing is left to do: removes the message, then its history.
+    /// Nothing is left to do: removes the message, then its history. Only id() and envelope() may
+    /// be used afterwards.
     Result<void> remove();
 
  private:
@@ -71,12 +72,11 @@ class TakenPickup {
     [[nodiscard]] std::unique_ptr<MessageReader> reader(const message::PickupMessage& message,
                                                         std::string added) const;
 
-    /// It went out: removes it.
+    /// It went out: removes it. Only id() may be used afterwards.
     Result<void> remove();
 
     /// It cannot be worked on now: lays it into Pickup again, as `name` or, where that is empty or
-    /// taken, as
-    /// `<id>.eml`.
+    /// taken, as `<id>.eml`.
     Result<void> put_back(std::string_view name);
 
  private:
@@ -101,6 +101,9 @@ class TakenPickup {
 /// A file's mtime from here on means that it is held: no attempt until it is released.
 [[nodiscard]] TimePoint held_from();
 
+/// By then all is due that is not held.
+[[nodiscard]] TimePoint whenever_due();
+
 /// The messages that wait. The folder is the state; see src/README.md for the table.
 class Queue {
  public:
@@ -114,25 +117,56 @@ class Queue {
 
     explicit Queue(const Mailroot& mailroot) : mailroot_(mailroot) {}
 
-    /// Calls `entry` for each message, by directory entry and file time alone, in no order;
-    /// `foreign` for each other file that is not one of our companions.
-    Result<void> scan(const std::function<void(const Entry&)>& entry,
-                      const std::function<void(std::string_view name)>& foreign) const;
+    /// A part of what the folder holds.
+    struct Portion {
+        std::vector<Entry> entries;
+        std::vector<std::string> foreign;  ///< neither messages nor companions of ours
+        bool last = false;                 ///< there is no other
+    };
 
-    /// Takes a message that is due by `due_by`. Nothing where it is gone, another's, or not due.
-    /// Kind::parse where it is damaged: leave it and say so.
+    /// Reads the folder a portion at a time, by directory entry and file time alone, in no order.
+    class Scan {
+     public:
+        Result<Portion> next();
+
+     private:
+        friend class Queue;
+        Scan(const Mailroot& mailroot, std::unique_ptr<os::FolderReader> names)
+            : mailroot_(&mailroot), names_(std::move(names)) {}
+
+        const Mailroot* mailroot_;
+        std::unique_ptr<os::FolderReader> names_;
+    };
+    [[nodiscard]] Result<Scan> scan() const;
+
+    /// The same, to the end: calls `entry` for each message and `foreign` for each foreign name.
+    Result<void> for_each(const std::function<void(const Entry&)>& entry,
+                          const std::function<void(const std::string& name)>& foreign) const;
+
+    /// Of the messages that `wanted` is true for the `most` that came first after `last`, in order.
+    /// So a queue of any size is worked through with little memory.
+    [[nodiscard]] Result<std::vector<Entry>> first_after(
+        const std::optional<MessageId>& last, std::size_t most,
+        const std::function<bool(const Entry&)>& wanted) const;
+
+    /// What a few names stand for, of which some may be gone: for what an event told.
+    [[nodiscard]] Portion find(const std::vector<std::string>& names) const;
+
+    /// Whether we made a file of that name, or make it sooner or later.
+    [[nodiscard]] static bool is_own(std::string_view name);
+
+    /// Whether it is the name of a message: `<id>.eml`.
+    [[nodiscard]] static bool is_message(std::string_view name);
+
+    /// Takes a message that is due by `due_by`; by TimePoint::max() one that is held, too. Nothing
+    /// where it is gone, another's, not due, or still being written. Kind::parse where it is
+    /// damaged: leave it and say so.
     [[nodiscard]] Result<std::optional<QueuedMessage>> claim(const MessageId& id,
                                                              TimePoint due_by) const;
 
     /// Takes up a `.pickup` file that a process left, counting the crash. Nothing where it is gone
     /// or another's, or where the message was made canonical already (then the file is removed).
     [[nodiscard]] Result<std::optional<TakenPickup>> resume(const MessageId& id) const;
-
-    /// Gives a file with a foreign name an id and makes it a taken pickup. Nothing where it is
-    /// another's, empty, or was touched after `settled_by`: it may still be on its way in.
-    [[nodiscard]] Result<std::optional<TakenPickup>> adopt(std::string_view name,
-                                                           const MessageId& id,
-                                                           TimePoint settled_by) const;
 
     /// A new message, to be filled and committed. Recipients may be settled already.
     [[nodiscard]] Result<NewMessage> begin(const MessageId& id, const Envelope& envelope) const;

@@ -4,9 +4,10 @@
 #include "folders/queue.hpp"
 #include "message/envelope_block.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 
 namespace mailroot::folders {
@@ -25,17 +26,6 @@ std::optional<std::string> ready_name(std::string_view name) {
     return std::string(name.substr(1, name.size() - 1 - k_extension.size()));
 }
 
-std::vector<std::string> names(const Mailroot& mailroot, const os::Folder& folder,
-                               Recovered& recovered) {
-    std::vector<std::string> found;
-    auto listed = mailroot.files.list(folder, [&](std::string_view name) {
-        if (name.starts_with('.') || name.ends_with(".json")) found.emplace_back(name);
-        return true;
-    });
-    if (!listed) recovered.errors.push_back(std::move(listed).error());
-    return found;
-}
-
 /// Opens and locks a file of `folder`; nothing where it is gone or somebody's.
 std::optional<os::Fd> lock_abandoned(const Mailroot& mailroot, const os::Folder& folder,
                                      const std::string& name) {
@@ -47,31 +37,36 @@ std::optional<os::Fd> lock_abandoned(const Mailroot& mailroot, const os::Folder&
     return std::move(*fd);
 }
 
-/// The recipients that the ready file was written for.
-Result<std::vector<Recipient>> recipients_of(const Mailroot& mailroot, const os::Fd& fd) {
-    auto block = read_block(mailroot.files, fd);
-    if (!block) return fail(std::move(block));
-    return std::move(block->envelope.recipients);
+/// Mailboxes that can be looked up: equal texts are equal addresses.
+using Mailboxes = std::set<std::string>;
+
+std::string mailbox(const Address& address) {
+    return Address{address.local_part, lower_case(address.domain)}.text();
 }
 
-bool holds(const std::vector<Recipient>& recipients, const Address& address) {
-    return std::ranges::any_of(
-        recipients, [&](const Recipient& recipient) { return recipient.address == address; });
+/// The recipients that the ready file was written for.
+Result<Mailboxes> recipients_of(const Mailroot& mailroot, const os::Fd& fd) {
+    auto block = read_block(mailroot.files, fd);
+    if (!block) return fail(std::move(block));
+    Mailboxes recipients;
+    for (const auto& recipient : block->envelope.recipients)
+        recipients.insert(mailbox(recipient.address));
+    return recipients;
 }
 
 /// Settles in the source what the ready file took over. True where the source has nothing more to
 /// do with these recipients; false where another process holds it.
 Result<bool> settle_source(const Mailroot& mailroot, const MessageId& id,
-                           const std::vector<Recipient>& handed_over) {
+                           const Mailboxes& handed_over) {
     const Queue queue(mailroot);
     if (mailroot.files.info(mailroot.queue, message_name(id))) {
-        auto message = queue.claim(id, held_from() - 1s);
+        auto message = queue.claim(id, TimePoint::max());
         if (!message) return fail(std::move(message));
         if (!*message) return false;
         std::vector<std::size_t> settled;
         auto left = (*message)->unsettled();
         for (const auto index : left) {
-            if (holds(handed_over, (*message)->envelope().recipients[index].address))
+            if (handed_over.contains(mailbox((*message)->envelope().recipients[index].address)))
                 settled.push_back(index);
         }
         MAILROOT_TRY(settled.size() == left.size() ? (*message)->remove()
@@ -126,11 +121,19 @@ bool is_old(const Mailroot& mailroot, const os::Folder& folder, const std::strin
     return info && info->changed + k_sweep_age < now;
 }
 
-/// Whether a history has lost its message.
-bool is_orphan(const Mailroot& mailroot, const std::string& name) {
-    const auto id = MessageId::parse(std::string_view(name).substr(0, name.size() - 5));
-    return id && !mailroot.files.info(mailroot.queue, message_name(*id)) &&
-           !mailroot.files.info(mailroot.queue, pickup_name(*id));
+/// Whether something stands only beside a file that is no more: a history beside its message, what
+/// describes a bad message beside that.
+bool is_orphan(const Mailroot& mailroot, const os::Folder& folder, const std::string& name) {
+    const auto there = [&](const std::string& other) {
+        return mailroot.files.info(folder, other).has_value();
+    };
+    const auto stem = name.substr(0, name.rfind('.'));
+    if (name.starts_with('.') || !MessageId::parse(stem)) return false;
+    if (&folder == &mailroot.queue)
+        return name.ends_with(".json") && !there(stem + ".eml") && !there(stem + ".pickup");
+    const bool describes = name.ends_with(".bdp") || name.ends_with(".bdr");
+    return &folder == &mailroot.badmail && describes && !there(stem + ".bad") &&
+           !there('.' + stem + ".ready") && !there('.' + stem + ".tmp");
 }
 
 void sweep(const Mailroot& mailroot, const os::Folder& folder, const std::string& name,
@@ -144,25 +147,29 @@ void sweep(const Mailroot& mailroot, const os::Folder& folder, const std::string
     }
 }
 
+/// Brings one file to its next state, if it needs that.
+void recover_file(const Mailroot& mailroot, const os::Folder& folder, const std::string& name,
+                  TimePoint now, MessageIdSource& ids, Recovered& recovered) {
+    if (const auto ready = ready_name(name); ready && &folder != &mailroot.queue) {
+        auto shown = finish(mailroot, folder, &folder == &mailroot.badmail, *ready, ids);
+        if (!shown) recovered.errors.push_back(std::move(shown).error());
+        if (shown && !shown->empty()) recovered.finished.push_back(*shown);
+        return;
+    }
+    const bool leftover = name.starts_with('.') && name.ends_with(".tmp");
+    if ((leftover || is_orphan(mailroot, folder, name)) && is_old(mailroot, folder, name, now))
+        sweep(mailroot, folder, name, recovered);
+}
+
 }  // namespace
 
 Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids) {
     Recovered recovered;
     for (const auto* folder : {&mailroot.queue, &mailroot.drop, &mailroot.badmail}) {
-        const bool bad = folder == &mailroot.badmail;
-        for (const auto& name : names(mailroot, *folder, recovered)) {
-            if (const auto ready = ready_name(name); ready && folder != &mailroot.queue) {
-                const auto shown = finish(mailroot, *folder, bad, *ready, ids);
-                if (!shown) recovered.errors.push_back(shown.error());
-                if (shown && !shown->empty()) recovered.finished.push_back(*shown);
-                continue;
-            }
-            const bool leftover = name.starts_with('.') && name.ends_with(".tmp");
-            const bool orphan =
-                folder == &mailroot.queue && name.ends_with(".json") && is_orphan(mailroot, name);
-            if ((leftover || orphan) && is_old(mailroot, *folder, name, now))
-                sweep(mailroot, *folder, name, recovered);
-        }
+        auto read = os::for_each_name(mailroot.files, *folder, [&](std::string_view name) {
+            recover_file(mailroot, *folder, std::string(name), now, ids, recovered);
+        });
+        if (!read) recovered.errors.push_back(std::move(read).error());
     }
     return recovered;
 }

@@ -18,9 +18,9 @@ struct Recovered {
 };
 
 /// Brings what a crash left to its next state (src/README.md has the table): hand-overs that were
-/// ready are finished (the source settled, the file shown), temporary files and histories without a
-/// message are swept once they are 15 minutes old. Touches nothing that another process holds; safe
-/// at any time.
+/// ready are finished (the source settled, the file shown), temporary files, histories without a
+/// message and descriptions without a bad one are swept once they are 15 minutes old. Touches
+/// nothing that another process holds; safe at any time.
 Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids);
 
 }  // namespace mailroot::folders

@@ -72,6 +72,27 @@ auto uninterrupted(Call call) {
     return result;
 }
 
+class SystemFolderReader final : public FolderReader {
+ public:
+    SystemFolderReader(DIR* stream, std::string place)
+        : stream_(stream), place_(std::move(place)) {}
+
+    Result<std::optional<std::string_view>> next() override {
+        for (;;) {
+            errno = 0;
+            const dirent* found = ::readdir(stream_.get());
+            if (found == nullptr && errno != 0) return failed("read the folder", place_);
+            if (found == nullptr) return std::nullopt;
+            const std::string_view name = found->d_name;
+            if (name != "." && name != "..") return name;
+        }
+    }
+
+ private:
+    const std::unique_ptr<DIR, decltype([](DIR* stream) { ::closedir(stream); })> stream_;
+    const std::string place_;
+};
+
 class SystemFiles final : public Files {
  public:
     Result<Folder> open_folder(const std::filesystem::path& path) override {
@@ -88,6 +109,21 @@ class SystemFiles final : public Files {
         // The umask has no say in who may submit.
         if (::chmod(path.c_str(), mode) != 0) return failed("set the mode", path.string());
         return {};
+    }
+
+    Result<Standing> follow(const Folder& folder) override {
+        auto now = open_folder(folder.path);
+        if (!now && now.error().kind != Error::Kind::not_found) return fail(std::move(now));
+        if (!now) {
+            // No name is found below a device.
+            const Fd closed(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+            MAILROOT_TRY(put_in_place(closed, folder));
+            return Standing::gone;
+        }
+        const auto there = info(now->fd), open = info(folder.fd);
+        if (there && open && there->same_file(*open)) return Standing::same;
+        MAILROOT_TRY(put_in_place(now->fd, folder));
+        return Standing::replaced;
     }
 
     Result<Fd> open(const Folder& folder, std::string_view name, Access access) override {
@@ -214,26 +250,24 @@ class SystemFiles final : public Files {
         return Writers::none;
     }
 
-    Result<void> list(const Folder& folder,
-                      const std::function<bool(std::string_view)>& entry) override {
+    Result<std::unique_ptr<FolderReader>> read_folder(const Folder& folder) override {
         // A descriptor of its own: readdir moves the position, and threads share the folder's.
         const int own = ::openat(folder.fd.number(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (own < 0) return failed("read the folder", folder.path.string());
-        const std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })> stream(
-            ::fdopendir(own));
-        if (!stream) return failed("read the folder", folder.path.string());
-        for (;;) {
-            errno = 0;
-            const dirent* found = ::readdir(stream.get());
-            if (found == nullptr && errno != 0)
-                return failed("read the folder", folder.path.string());
-            if (found == nullptr) return {};
-            const std::string_view name = found->d_name;
-            if (name != "." && name != ".." && !entry(name)) return {};
-        }
+        DIR* const stream = ::fdopendir(own);
+        if (stream == nullptr) return failed("read the folder", folder.path.string());
+        return std::make_unique<SystemFolderReader>(stream, folder.path.string());
     }
 
  private:
+    /// Makes the folder's descriptor, under its number, another open file.
+    static Result<void> put_in_place(const Fd& other, const Folder& folder) {
+        const int number = folder.fd.number();
+        if (!other || ::dup3(other.number(), number, O_CLOEXEC) < 0)
+            return failed("open the folder again", folder.path.string());
+        return {};
+    }
+
     static Result<Fd> open_at(const Folder& folder, std::string_view name, int flags,
                               std::string_view step) {
         const std::string text(name);
@@ -253,6 +287,18 @@ std::string Folder::place(std::string_view name) const {
 Files& system_files() {
     static SystemFiles files;
     return files;
+}
+
+Result<void> for_each_name(Files& files, const Folder& folder,
+                           const std::function<void(std::string_view)>& entry) {
+    const auto reader = files.read_folder(folder);
+    if (!reader) return tl::unexpected(reader.error());
+    for (;;) {
+        const auto name = (*reader)->next();
+        if (!name) return tl::unexpected(name.error());
+        if (!*name) return {};
+        entry(**name);
+    }
 }
 
 Result<std::string> read_whole(Files& files, const Fd& fd, std::uint64_t most) {

@@ -9,16 +9,18 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace mailroot::os {
 
-/// An open directory; the names of its files are relative to it, whatever becomes of its path.
+/// An open directory; the names of its files are relative to it, whatever becomes of its path,
+/// until Files::follow() is asked for what stands there now.
 struct Folder {
     Fd fd;
-    std::filesystem::path path;  ///< as it was opened, for messages
+    std::filesystem::path path;  ///< as it was opened
     std::unique_ptr<SharedSync> sharing = std::make_unique<SharedSync>();
 
     /// `Queue/0001.eml`: how a file of this folder is named in messages.
@@ -50,6 +52,22 @@ struct FileInfo {
 /// Whether somebody has a file open for writing.
 enum class Writers { none, some, unknown };
 
+/// The names in a folder, which may change meanwhile.
+class FolderReader {
+ public:
+    virtual ~FolderReader() = default;
+
+    /// The next name but `.` and `..`, in no order; nothing at the end. Valid until the next call.
+    virtual Result<std::optional<std::string_view>> next() = 0;
+};
+
+/// What stands at a folder's path.
+enum class Standing {
+    same,      ///< the folder that is open
+    replaced,  ///< another one: that is open now
+    gone,      ///< none
+};
+
 /// The one door to the disk. Abstract so that tests can let the Nth operation fail. All calls
 /// block; names are single components, never paths, and links are not followed. Errors name the
 /// file and the step. May be used from several threads.
@@ -65,6 +83,11 @@ class Files {
 
     /// Creates `path` with exactly `mode`; Kind::exists where something stands there.
     virtual Result<void> create_folder(const std::filesystem::path& path, unsigned mode) = 0;
+
+    /// Looks at what stands at the folder's path by now. Another folder is opened in place of the
+    /// old one, for all who use `folder`. While there is none it is closed to all, whose calls fail
+    /// by name: nothing may be written where nobody will look for it.
+    virtual Result<Standing> follow(const Folder& folder) = 0;
 
     /// Opens a file that exists, without waiting for a FIFO's other end; `write` is for reading
     /// too.
@@ -114,13 +137,16 @@ class Files {
     /// open for reading alone.
     virtual Writers writers(const Fd& fd) = 0;
 
-    /// Calls `entry` with each name but `.` and `..`, in no order, until it returns false.
-    virtual Result<void> list(const Folder& folder,
-                              const std::function<bool(std::string_view name)>& entry) = 0;
+    /// Begins to read the names of a folder, which must outlive the reader.
+    virtual Result<std::unique_ptr<FolderReader>> read_folder(const Folder& folder) = 0;
 };
 
 /// The files of this machine.
 Files& system_files();
+
+/// Calls `entry` with each name in a folder, in no order.
+Result<void> for_each_name(Files& files, const Folder& folder,
+                           const std::function<void(std::string_view name)>& entry);
 
 /// The whole of a small file. Kind::io where it is larger than `most` octets.
 Result<std::string> read_whole(Files& files, const Fd& fd, std::uint64_t most);

@@ -13,8 +13,8 @@ FolderWatch::Event::Kind kind_of(std::uint32_t mask) {
     using Kind = FolderWatch::Event::Kind;
     if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) return Kind::whole;
     if (mask & IN_ATTRIB) return Kind::changed;
-    if (mask & (IN_DELETE | IN_MOVED_FROM)) return Kind::gone;
-    return Kind::lost;  // IN_Q_OVERFLOW, IN_IGNORED, IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT
+    if (mask & IN_Q_OVERFLOW) return Kind::lost;
+    return Kind::moved;  // IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT, IN_IGNORED
 }
 
 }  // namespace
@@ -23,8 +23,9 @@ Result<FolderWatch> FolderWatch::open(const Folder& folder) {
     Fd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     // By descriptor, so that it is the folder that we work in, whatever stands at its path by now.
     const std::string path = "/proc/self/fd/" + std::to_string(folder.fd.number());
-    constexpr std::uint32_t k_mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE |
-                                     IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF;
+    // What goes is not told: it shows when it is looked for, and most of it we remove ourselves.
+    constexpr std::uint32_t k_mask =
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
     if (!fd || ::inotify_add_watch(fd.number(), path.c_str(), k_mask) < 0) {
         return fail(Error::Kind::unavailable,
                     folder.path.string() + ": cannot watch the folder: " + std::strerror(errno));
@@ -40,9 +41,12 @@ std::vector<FolderWatch::Event> FolderWatch::events() {
         if (got <= 0) return events;
         for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
-            const bool named = event->len > 0;
-            events.push_back({named ? kind_of(event->mask) : Event::Kind::lost,
-                              named ? std::string(event->name) : std::string()});
+            // Without a name it is the folder's own times, which say nothing of its files.
+            const bool own = event->len == 0 && (event->mask & IN_ATTRIB);
+            if (!own) {
+                events.push_back({kind_of(event->mask),
+                                  event->len > 0 ? std::string(event->name) : std::string()});
+            }
             at += sizeof(inotify_event) + event->len;
         }
     }

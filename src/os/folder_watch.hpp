@@ -15,11 +15,11 @@ class FolderWatch {
         enum class Kind {
             whole,    ///< a writer closed the file, or it was moved in
             changed,  ///< its times or permissions were set
-            gone,     ///< removed or moved away
-            lost,     ///< events were dropped, or the folder itself went: look at everything
+            lost,     ///< events were dropped: look at everything
+            moved,    ///< the folder itself went, and may be watched no more: open it anew
         };
         Kind kind;
-        std::string name;  ///< empty for `lost`
+        std::string name;  ///< empty for `lost` and `moved`
     };
 
     /// Watches one folder. Kind::unavailable where the system has no inotify to give.

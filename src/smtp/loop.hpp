@@ -77,6 +77,12 @@ Task<std::invoke_result_t<Work&>> in_background(asio::thread_pool& pool, Work wo
         initiate, asio::use_awaitable);
 }
 
+/// Runs blocking work on `pool` that nobody waits for.
+template <class Work>
+void run_in_background(asio::thread_pool& pool, Work work) {
+    asio::post(pool, std::move(work));
+}
+
 /// Where coroutines wait for something that others bring about. Only who waits at that moment is
 /// woken, so wait in a loop over the condition; one thread runs them all, nothing is missed between
 /// the two.

@@ -17,6 +17,7 @@ class FailingFiles final : public mailroot::os::Files {
     using FileInfo = mailroot::os::FileInfo;
 
     int fail_at = -1;                ///< counted from 0; -1: never
+    bool lasting = false;            ///< from then on each fails
     int count = 0;                   ///< operations so far
     std::vector<std::string> steps;  ///< their names
 
@@ -25,6 +26,9 @@ class FailingFiles final : public mailroot::os::Files {
     }
     Result<void> create_folder(const std::filesystem::path& path, unsigned mode) override {
         return step<void>("mkdir", [&] { return files_.create_folder(path, mode); });
+    }
+    Result<mailroot::os::Standing> follow(const Folder& folder) override {
+        return files_.follow(folder);
     }
     Result<Fd> open(const Folder& folder, std::string_view name, Access access) override {
         return step<Fd>("open", [&] { return files_.open(folder, name, access); });
@@ -72,9 +76,9 @@ class FailingFiles final : public mailroot::os::Files {
         return step<bool>("lock", [&] { return files_.lock(fd); });
     }
     mailroot::os::Writers writers(const Fd& fd) override { return files_.writers(fd); }
-    Result<void> list(const Folder& folder,
-                      const std::function<bool(std::string_view)>& entry) override {
-        return step<void>("list", [&] { return files_.list(folder, entry); });
+    Result<std::unique_ptr<mailroot::os::FolderReader>> read_folder(const Folder& folder) override {
+        return step<std::unique_ptr<mailroot::os::FolderReader>>(
+            "list", [&] { return files_.read_folder(folder); });
     }
 
  private:
@@ -91,7 +95,8 @@ class FailingFiles final : public mailroot::os::Files {
     bool is_to_fail(const char* name) {
         const std::lock_guard lock(mutex_);
         steps.emplace_back(name);
-        return count++ == fail_at;
+        const int number = count++;
+        return number == fail_at || (lasting && fail_at >= 0 && number > fail_at);
     }
 
     std::mutex mutex_;

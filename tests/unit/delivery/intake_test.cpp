@@ -147,5 +147,6 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a message that is never finished leaves noth
         CHECK(names("Drop").size() == 1);
     };
     run(task());
+    disk.join();
     CHECK(names("Drop").empty());
 }

@@ -1,6 +1,7 @@
 #include "delivery/delivery_fixture.hpp"
 #include "delivery/pickup_pass.hpp"
 #include "delivery/queue_pass.hpp"
+#include "delivery/recovery.hpp"
 
 #include <doctest/doctest.h>
 

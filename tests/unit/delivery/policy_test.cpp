@@ -1,4 +1,5 @@
 #include "delivery/local_domains.hpp"
+#include "delivery/rescan.hpp"
 #include "delivery/retry_policy.hpp"
 #include "delivery/schedule.hpp"
 
@@ -55,7 +56,7 @@ TEST_CASE("local are the default domain, its aliases, and what stands below a wi
 }
 
 TEST_CASE("the schedule gives what is due, earliest first, each once") {
-    Schedule schedule;
+    Schedule schedule(100);
     const TimePoint now{1'800'000'000s};
     const MessageId a(1, 0), b(2, 0), c(3, 0);
     CHECK_FALSE(schedule.earliest());
@@ -70,4 +71,26 @@ TEST_CASE("the schedule gives what is due, earliest first, each once") {
     CHECK_FALSE(schedule.take_due(now + 1s));
     schedule.forget(a);
     CHECK(schedule.size() == 0);
+}
+
+TEST_CASE("of a large queue the schedule holds what is due soonest, and knows of the rest") {
+    Schedule schedule(4);
+    const TimePoint now{1'800'000'000s};
+    for (const int due : {9, 3, 7, 1, 8, 2}) {
+        schedule.set(MessageId(static_cast<std::uint64_t>(due), 0),
+                     now + std::chrono::seconds{due});
+    }
+    CHECK(schedule.size() == 4);
+    CHECK_FALSE(schedule.look_needed());
+    for (const std::uint64_t next : {1, 2})
+        CHECK(schedule.take_due(now + 1h) == MessageId(next, 0));
+    CHECK(schedule.look_needed() == now + 8s);
+    schedule.look_begins();
+    CHECK_FALSE(schedule.look_needed());
+}
+
+TEST_CASE("looking at a large folder takes little of the time where events tell of changes") {
+    CHECK(until_next_look(30s, 10ms, true) == 30s);
+    CHECK(until_next_look(30s, 300ms, true) == 60s);
+    CHECK(until_next_look(30s, 300ms, false) == 30s);
 }

@@ -90,14 +90,15 @@ TEST_CASE_FIXTURE(MailrootFixture, "only plain files with one name are taken") {
     CHECK(names("Queue").empty());
 }
 
-TEST_CASE("names that writers use while they write are no candidates") {
+TEST_CASE_FIXTURE(MailrootFixture, "names that writers use while they write are no candidates") {
+    const Pickup pickup(mailroot);
     for (const auto* name : {".hidden", "a.tmp", "a.part", "a~"}) {
         CAPTURE(name);
-        CHECK_FALSE(Pickup::is_candidate(name));
+        CHECK_FALSE(pickup.is_candidate(name));
     }
     for (const auto* name : {"a", "a.eml", "9c1f.txt", "a.tmp.eml", "with space"}) {
         CAPTURE(name);
-        CHECK(Pickup::is_candidate(name));
+        CHECK(pickup.is_candidate(name));
     }
 }
 
@@ -140,4 +141,23 @@ TEST_CASE_FIXTURE(MailrootFixture,
         octets += *portion;
     }
     CHECK(octets.size() < reader->size());
+}
+
+TEST_CASE_FIXTURE(MailrootFixture, "a file laid into Queue by hand is taken as one of Pickup is") {
+    const Pickup by_hand(mailroot, Pickup::Place::queue);
+    const auto mine = queued("x-sender: <>\r\n", "x");
+    write("Queue/" + mine.text() + ".json", "{}");
+    write("Queue/by hand.eml", "To: a@b.example\n\nx");
+    std::set<std::string> found;
+    REQUIRE(by_hand.scan([&](const Pickup::Entry& entry) { found.insert(entry.name); }));
+    CHECK(found == std::set<std::string>{"by hand.eml"});
+    {
+        const os::Fd writer(::open((scratch.path() / "Queue/by hand.eml").c_str(), O_WRONLY));
+        CHECK(by_hand.take("by hand.eml", k_closed, ids.next()).outcome == Outcome::growing);
+    }
+    const auto id = ids.next();
+    const auto attempt = by_hand.take("by hand.eml", k_closed, id);
+    REQUIRE(attempt.outcome == Outcome::taken);
+    CHECK(exists("Queue/" + id.text() + ".pickup"));
+    CHECK_FALSE(exists("Queue/by hand.eml"));
 }

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <fcntl.h>
 
 using namespace mailroot;
 using namespace mailroot::folders;
@@ -99,9 +100,9 @@ TEST_CASE_FIXTURE(MailrootFixture, "the file's time says when it is due, and whe
         CHECK((*due)->history().attempts == 1);
         CHECK((*due)->history().recipients.at("r@b.example").reply == "451 later");
     }
-    const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::write);
+    const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::read);
     REQUIRE(files.set_modified(*fd, held_from()));
-    CHECK_FALSE(*queue.claim(id, TimePoint::max()));
+    CHECK_FALSE(*queue.claim(id, whenever_due()));
 }
 
 TEST_CASE_FIXTURE(MailrootFixture, "a message that is held during its attempt stays held") {
@@ -184,11 +185,14 @@ TEST_CASE_FIXTURE(MailrootFixture, "a scan tells messages, left pickups and fore
     write("Queue/.x.tmp", "x");
     write("Queue/by hand.eml", "x");
     std::set<std::string> found, foreign;
-    REQUIRE(queue.scan(
-        [&](const Queue::Entry& entry) {
-            found.insert(entry.id.text() + (entry.pickup ? " pickup" : ""));
-        },
-        [&](std::string_view name) { foreign.emplace(name); }));
+    auto scan = queue.scan();
+    REQUIRE(scan);
+    const auto portion = scan->next();
+    REQUIRE(portion);
+    CHECK(portion->last);
+    for (const auto& entry : portion->entries)
+        found.insert(entry.id.text() + (entry.pickup ? " pickup" : ""));
+    foreign.insert(portion->foreign.begin(), portion->foreign.end());
     CHECK(found == std::set<std::string>{id.text(), taken.text() + " pickup"});
     CHECK(foreign == std::set<std::string>{"by hand.eml"});
 }
@@ -220,14 +224,44 @@ TEST_CASE_FIXTURE(MailrootFixture, "a pickup file whose message was made canonic
     CHECK(names("Queue") == std::set<std::string>{id.text() + ".eml"});
 }
 
-TEST_CASE_FIXTURE(MailrootFixture, "a file laid in by hand gets an id once nobody touches it") {
+TEST_CASE_FIXTURE(MailrootFixture, "a message that is still being copied in is not claimed") {
+    const auto id = queued(k_block, k_message);
+    {
+        const os::Fd writer(
+            ::open((scratch.path() / ("Queue/" + id.text() + ".eml")).c_str(), O_WRONLY));
+        const auto early = Queue(mailroot).claim(id, TimePoint::max());
+        REQUIRE(early);
+        CHECK_FALSE(*early);
+    }
+    const auto message = Queue(mailroot).claim(id, TimePoint::max());
+    CHECK((message && *message));
+}
+
+TEST_CASE_FIXTURE(MailrootFixture, "a message that was cut off is damaged") {
+    const auto id = queued(k_block, k_message.substr(0, k_message.size() - 3));
+    const auto message = Queue(mailroot).claim(id, TimePoint::max());
+    REQUIRE_FALSE(message);
+    CHECK(message.error().kind == Error::Kind::parse);
+    CHECK(message.error().what.find("cut off") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(MailrootFixture, "a hold survives the marks of an attempt") {
+    const auto id = queued(k_block, k_message);
+    auto message = Queue(mailroot).claim(id, whenever_due());
+    REQUIRE((message && *message));
+    const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::read);
+    REQUIRE(files.set_modified(*fd, held_from() + 24h));
+    REQUIRE((*message)->settle(std::vector<std::size_t>{0}));
+    CHECK(files.info(*fd)->modified == held_from() + 24h);
+}
+
+TEST_CASE_FIXTURE(MailrootFixture, "what is held is claimed only by whoever asks for that too") {
+    const auto id = queued(k_block, k_message);
+    {
+        const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::read);
+        REQUIRE(files.set_modified(*fd, held_from()));
+    }
     const Queue queue(mailroot);
-    write("Queue/by hand.eml", "To: a@b.example\n\nx");
-    const auto id = ids.next();
-    const auto early = queue.adopt("by hand.eml", id, clock.now() - 1h);
-    REQUIRE(early);
-    CHECK_FALSE(*early);
-    const auto file = queue.adopt("by hand.eml", id, clock.now() + 1h);
-    REQUIRE((file && *file));
-    CHECK(names("Queue") == std::set<std::string>{id.text() + ".pickup"});
+    CHECK_FALSE(queue.claim(id, whenever_due()).value());
+    CHECK(queue.claim(id, TimePoint::max()).value());
 }

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <set>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,4 +89,41 @@ TEST_CASE("errors name the file and the step") {
     CHECK(missing.error().what ==
           scratch.path().filename().string() + "/a: cannot open: No such file or directory");
     CHECK(files.open_folder(scratch.path() / "none").error().kind == Error::Kind::not_found);
+}
+
+TEST_CASE(
+    "a folder that is replaced is followed, and one that is gone is closed until it is back") {
+    const ScratchFolder scratch;
+    auto& files = system_files();
+    const auto at = scratch.path() / "Queue", elsewhere = scratch.path() / "elsewhere";
+    std::filesystem::create_directory(at);
+    const auto folder = files.open_folder(at);
+    CHECK(files.follow(*folder).value() == Standing::same);
+
+    std::filesystem::rename(at, elsewhere);
+    CHECK(files.follow(*folder).value() == Standing::gone);
+    const auto refused = files.create(*folder, "a");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::not_found);
+    CHECK(std::filesystem::is_empty(elsewhere));
+    CHECK(files.follow(*folder).value() == Standing::gone);
+
+    std::filesystem::create_directory(at);
+    CHECK(files.follow(*folder).value() == Standing::replaced);
+    CHECK(files.create(*folder, "a"));
+    CHECK(std::filesystem::exists(at / "a"));
+    CHECK(files.follow(*folder).value() == Standing::same);
+}
+
+TEST_CASE("the names of a folder are read one by one, without itself and its parent") {
+    const ScratchFolder scratch;
+    auto& files = system_files();
+    const auto folder = files.open_folder(scratch.path());
+    std::set<std::string> found;
+    const auto note = [&](std::string_view name) { found.emplace(name); };
+    REQUIRE(for_each_name(files, *folder, note));
+    CHECK(found.empty());
+    for (const std::string name : {"a", ".b", "c\nd"}) scratch.write(name, "x");
+    REQUIRE(for_each_name(files, *folder, note));
+    CHECK(found == std::set<std::string>{"a", ".b", "c\nd"});
 }

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "core/reactor.hpp"
+#include "delivery/complaints.hpp"
+#include "delivery/context.hpp"
+#include "os/folder_watch.hpp"
+#include "smtp/loop.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace mailroot::delivery {
+
+/// What the system tells of the files in one folder, for as long as the service runs: through
+/// follow() of the folder that stands at the path, whatever was done to the one before.
+class FolderEvents {
+ public:
+    using Event = os::FolderWatch::Event;
+
+    /// `heard` is called from the loop for each event but Kind::moved, which is made Kind::lost.
+    /// All must outlive it.
+    FolderEvents(const Context& context, Reactor& reactor, const os::Folder& folder,
+                 std::function<void(const Event&)> heard);
+    ~FolderEvents();
+
+    /// Looks at what stands at the folder's path, and asks for its events where none are told yet.
+    /// To be called before each look at the whole folder; false where there is no folder to look
+    /// at. What is wrong is said in the log, once.
+    smtp::Task<bool> follow();
+
+    /// Whether events are told. Where not, looking at the folder is all there is.
+    [[nodiscard]] bool told() const { return watch_.has_value(); }
+
+ private:
+    void open();
+    void close();
+    void take();
+
+    const Context& context_;
+    Reactor& reactor_;
+    const os::Folder& folder_;
+    const std::function<void(const Event&)> heard_;
+    std::optional<os::FolderWatch> watch_;
+    Complaints complaints_;
+};
+
+/// Looks at what stands at the path of a folder, and says in the log what is wrong with it, once.
+/// False where there is none to work in.
+smtp::Task<os::Standing> follow(const Context& context, const os::Folder& folder,
+                                Complaints& complaints);
+
+}  // namespace mailroot::delivery

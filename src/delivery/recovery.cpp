@@ -1,0 +1,58 @@
+#include "delivery/recovery.hpp"
+
+#include "delivery/folder_events.hpp"
+#include "delivery/rescan.hpp"
+#include "folders/recovery.hpp"
+
+#include <chrono>
+
+namespace mailroot::delivery {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+smtp::Task<std::vector<Error>> recover(const Context& context) {
+    auto work = [&context] {
+        return folders::recover(context.mailroot, context.clock.now(), context.ids);
+    };
+    auto recovered = co_await on_disk(context, work);
+    for (const auto& file : recovered.finished) context.log.notice("recovered " + file);
+    for (const auto& file : recovered.swept) context.log.notice("swept " + file);
+    co_return std::move(recovered.errors);
+}
+
+void Recovery::stop() {
+    stopping_ = true;
+    changed_.notify();
+}
+
+smtp::Task<void> Recovery::run() {
+    while (!stopping_) {
+        co_await follow_folders();
+        const auto began = steady_clock::now();
+        const auto errors = co_await recover(context_);
+        const auto took = std::chrono::ceil<milliseconds>(steady_clock::now() - began);
+        say_new(errors);
+        if (!stopping_)
+            co_await changed_.wait_for(
+                until_next_look(context_.settings.pickup.rescan, took, true));
+    }
+}
+
+/// Says what was not wrong the last time.
+void Recovery::say_new(const std::vector<Error>& errors) {
+    std::set<std::string> wrong;
+    for (const auto& error : errors) {
+        if (wrong.insert(error.what).second && !wrong_.contains(error.what))
+            context_.log.warning(error.what);
+    }
+    wrong_ = std::move(wrong);
+}
+
+/// Those of which no events are asked.
+smtp::Task<void> Recovery::follow_folders() {
+    for (const auto* folder : {&context_.mailroot.drop, &context_.mailroot.badmail})
+        (void)co_await follow(context_, *folder, complaints_);
+}
+
+}  // namespace mailroot::delivery

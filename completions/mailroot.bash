@@ -44,8 +44,8 @@ _mailroot_command() {
 _mailroot() {
     local word=$2 before=$3 command flags='' words=''
     local globals='--root --config --set -v -q --version --help'
-    local commands='badmail-report config-check mx-lookup pickup-drain queue-report queue-retry
-        send serve'
+    local commands='badmail-report badmail-requeue config-check mx-lookup pickup-drain queue-remove
+        queue-report queue-retry send serve'
     COMPREPLY=()
 
     if [[ $word == '=' ]]; then
@@ -75,9 +75,17 @@ _mailroot() {
             flags='--json --help'
             [[ $word == -* ]] || words=$(_mailroot_ids Badmail bad)
             ;;
+        badmail-requeue)
+            flags='--all --dry-run --json --help'
+            [[ $word == -* ]] || words=$(_mailroot_ids Badmail bad)
+            ;;
         config-check) flags='--json --help' ;;
         mx-lookup) flags='--json --help' ;;
         pickup-drain) flags='--wait --dry-run --json --help' ;;
+        queue-remove)
+            flags='--all --dry-run --json --help'
+            [[ $word == -* ]] || words=$(_mailroot_ids Queue eml)
+            ;;
         queue-report)
             flags='--json --help'
             [[ $word == -* ]] || words=$(_mailroot_ids Queue eml)

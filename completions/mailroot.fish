@@ -19,7 +19,7 @@ function __mailroot_ids -a folder extension -d 'Ids of the messages in a folder'
     end
 end
 
-set -l commands badmail-report config-check mx-lookup pickup-drain queue-report queue-retry send serve
+set -l commands badmail-report badmail-requeue config-check mx-lookup pickup-drain queue-remove queue-report queue-retry send serve
 
 complete -c mailroot -f
 
@@ -32,20 +32,24 @@ complete -c mailroot -l version -d 'Print the version'
 complete -c mailroot -s h -l help -d 'Print the help'
 
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a badmail-report -d 'List what could neither go nor be returned, and why'
+complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a badmail-requeue -d 'Send again what is in Badmail'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a config-check -d 'Validate the configuration and print what is in force'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a mx-lookup -d 'Print where mail for a name goes'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a pickup-drain -d 'Send what lies in Pickup, once'
+complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a queue-remove -d 'Take messages out of Queue'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a queue-report -d 'List what waits in Queue, for whom, why and until when'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a queue-retry -d 'Attempt what is due in Queue, once'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a send -d 'Compose or pass on one message'
 complete -c mailroot -n "not __fish_seen_subcommand_from $commands" -a serve -d 'Run the SMTP server and the delivery loop'
 
-complete -c mailroot -n '__fish_seen_subcommand_from badmail-report config-check mx-lookup pickup-drain queue-report queue-retry send' -l json -d 'Print JSON'
-complete -c mailroot -n '__fish_seen_subcommand_from badmail-report' -a '(__mailroot_ids Badmail bad)' -d Message
-complete -c mailroot -n '__fish_seen_subcommand_from queue-report queue-retry' -a '(__mailroot_ids Queue eml)' -d Message
+complete -c mailroot -n '__fish_seen_subcommand_from badmail-report badmail-requeue config-check mx-lookup pickup-drain queue-remove queue-report queue-retry send' -l json -d 'Print JSON'
+complete -c mailroot -n '__fish_seen_subcommand_from badmail-report badmail-requeue' -a '(__mailroot_ids Badmail bad)' -d Message
+complete -c mailroot -n '__fish_seen_subcommand_from queue-remove queue-report queue-retry' -a '(__mailroot_ids Queue eml)' -d Message
 
 complete -c mailroot -n '__fish_seen_subcommand_from pickup-drain' -l wait -x -d 'How long a file has to stay as it is'
 complete -c mailroot -n '__fish_seen_subcommand_from pickup-drain queue-retry' -l dry-run -d 'Print what would be attempted, send nothing'
+complete -c mailroot -n '__fish_seen_subcommand_from badmail-requeue queue-remove' -l all -d 'All messages there are'
+complete -c mailroot -n '__fish_seen_subcommand_from badmail-requeue queue-remove' -l dry-run -d 'Print their ids, change nothing'
 complete -c mailroot -n '__fish_seen_subcommand_from queue-retry' -l all -d 'Attempt all that waits, due or not'
 
 complete -c mailroot -n '__fish_seen_subcommand_from send' -l from -x -d 'The sender'

@@ -84,9 +84,11 @@ void on_chosen(App& command, Environment& environment, std::shared_ptr<Options> 
 }
 
 void add_badmail_report(CLI::App& command, Environment& environment);
+void add_badmail_requeue(CLI::App& command, Environment& environment);
 void add_config_check(CLI::App& command, Environment& environment);
 void add_mx_lookup(CLI::App& command, Environment& environment);
 void add_pickup_drain(CLI::App& command, Environment& environment);
+void add_queue_remove(CLI::App& command, Environment& environment);
 void add_queue_report(CLI::App& command, Environment& environment);
 void add_queue_retry(CLI::App& command, Environment& environment);
 void add_send(CLI::App& command, Environment& environment);

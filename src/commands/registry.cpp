@@ -14,10 +14,12 @@ namespace {
 constexpr std::array k_commands{
     Command{"badmail-report", "list what could neither go nor be returned, and why",
             add_badmail_report},
+    Command{"badmail-requeue", "send again what is in Badmail", add_badmail_requeue},
     Command{"config-check", "validate the configuration and print what is in force",
             add_config_check},
     Command{"mx-lookup", "print where mail for a name goes", add_mx_lookup},
     Command{"pickup-drain", "send what lies in Pickup, once", add_pickup_drain},
+    Command{"queue-remove", "take messages out of Queue", add_queue_remove},
     Command{"queue-report", "list what waits in Queue, for whom, why and until when",
             add_queue_report},
     Command{"queue-retry", "attempt what is due in Queue, once", add_queue_retry},

@@ -161,6 +161,25 @@ Result<void> Badmail::scan(const std::function<void(const Entry&)>& entry) const
     });
 }
 
+Result<bool> Badmail::requeue(const std::string& name) const {
+    auto& files = mailroot_.files;
+    const auto bad = name + ".bad";
+    const auto fd = files.open(mailroot_.badmail, bad, os::Files::Access::read);
+    if (!fd && fd.error().kind == Error::Kind::not_found) return false;
+    if (!fd) return tl::unexpected(fd.error());
+    const auto locked = files.lock(*fd);
+    if (!locked) return tl::unexpected(Error(locked.error()).in(mailroot_.badmail.place(bad)));
+    if (!*locked) return false;
+    auto moved = files.rename(mailroot_.badmail, bad, mailroot_.pickup, name + ".eml");
+    if (!moved && moved.error().kind == Error::Kind::not_found) return false;
+    if (!moved) return fail(std::move(moved));
+    // Without their message they are swept, should this not succeed.
+    (void)files.unlink(mailroot_.badmail, name + ".bdp");
+    (void)files.unlink(mailroot_.badmail, name + ".bdr");
+    MAILROOT_TRY(files.sync(mailroot_.pickup));
+    return true;
+}
+
 Result<BadmailProperties> Badmail::look(const std::string& name) const {
     const auto file = name + ".bdp";
     const auto place = mailroot_.badmail.place(file);

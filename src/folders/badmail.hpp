@@ -74,6 +74,10 @@ class Badmail {
     };
     Result<void> scan(const std::function<void(const Entry&)>& entry) const;
 
+    /// Lays a message into Pickup as `<name>.eml`, for the recipients in its block; what described
+    /// it goes. False where it is gone or in another's hands.
+    [[nodiscard]] Result<bool> requeue(const std::string& name) const;
+
     /// Kind::not_found where the properties are missing, parse where they cannot be read.
     [[nodiscard]] Result<BadmailProperties> look(const std::string& name) const;
 

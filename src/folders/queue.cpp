@@ -319,6 +319,16 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
     return TakenPickup(mailroot_, id, std::move((*locked)->fd), history.crashes);
 }
 
+Result<bool> Queue::remove(const Entry& entry) const {
+    const auto name = entry.pickup ? pickup_name(entry.id) : message_name(entry.id);
+    const auto locked = lock_file(mailroot_, name, os::Files::Access::read);
+    if (!locked) return tl::unexpected(locked.error());
+    if (!*locked) return false;
+    MAILROOT_TRY(mailroot_.files.unlink(mailroot_.queue, name));
+    (void)mailroot_.files.unlink(mailroot_.queue, history_name(entry.id));
+    return true;
+}
+
 Result<NewMessage> Queue::begin(const MessageId& id, const Envelope& envelope) const {
     return NewMessage::begin(mailroot_, mailroot_.queue, id, message::envelope_block(envelope));
 }

@@ -168,6 +168,10 @@ class Queue {
     /// or another's, or where the message was made canonical already (then the file is removed).
     [[nodiscard]] Result<std::optional<TakenPickup>> resume(const MessageId& id) const;
 
+    /// Takes out a message or pickup file, held or damaged ones too, without a word to anybody.
+    /// False where it is gone or in another's hands.
+    [[nodiscard]] Result<bool> remove(const Entry& entry) const;
+
     /// A new message, to be filled and committed. Recipients may be settled already.
     [[nodiscard]] Result<NewMessage> begin(const MessageId& id, const Envelope& envelope) const;
 

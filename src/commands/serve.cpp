@@ -87,7 +87,7 @@ class Service {
           pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
                   [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
           folder_sync_(engine.context),
-          recovery_(engine.context),
+          recovery_(engine.context, *engine.reactor),
           loops_(engine.loop) {
         engine.context.moved_on = [this] { folder_sync_.wanted(); };
         engine.context.accepted = [this](const MessageId& id) {

@@ -8,22 +8,32 @@
 
 namespace mailroot::delivery {
 
-/// Says once what is wrong with a file that stays where it is, however often it is looked at.
+/// Says once what is wrong, however often it is looked at.
 class Complaints {
  public:
     explicit Complaints(EventLog& log) : log_(log) {}
 
+    /// A file stays where it is.
     void say(const std::string& file, const Error& reason) {
-        auto& said = said_[file];
-        if (said == reason.what) return;
-        said = reason.what;
-        log_.set_aside(file, reason);
+        if (is_new(file, reason)) log_.set_aside(file, reason);
     }
 
-    /// The file is well, or gone.
-    void forget(const std::string& file) { said_.erase(file); }
+    /// A folder cannot be used; `reason` names it.
+    void warn(const std::string& folder, const Error& reason) {
+        if (is_new(folder, reason)) log_.warning(reason.what);
+    }
+
+    /// It is well, or gone.
+    void forget(const std::string& name) { said_.erase(name); }
 
  private:
+    bool is_new(const std::string& name, const Error& reason) {
+        auto& said = said_[name];
+        if (said == reason.what) return false;
+        said = reason.what;
+        return true;
+    }
+
     EventLog& log_;
     std::map<std::string, std::string> said_;
 };

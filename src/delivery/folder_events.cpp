@@ -3,10 +3,11 @@
 namespace mailroot::delivery {
 
 FolderEvents::FolderEvents(const Context& context, Reactor& reactor, const os::Folder& folder,
-                           std::function<void(const Event&)> heard)
+                           os::FolderWatch::Of of, std::function<void(const Event&)> heard)
     : context_(context),
       reactor_(reactor),
       folder_(folder),
+      of_(of),
       heard_(std::move(heard)),
       complaints_(context.log) {}
 
@@ -15,18 +16,38 @@ FolderEvents::~FolderEvents() {
 }
 
 smtp::Task<bool> FolderEvents::follow() {
-    const auto standing = co_await delivery::follow(context_, folder_, complaints_);
+    const auto standing = co_await look();
     if (standing != os::Standing::same) close();
     if (standing == os::Standing::gone) co_return false;
     if (!watch_) open();
     co_return true;
 }
 
+smtp::Task<os::Standing> FolderEvents::look() {
+    auto look = [this] { return context_.mailroot.files.follow(folder_); };
+    const auto standing = co_await on_disk(context_, look);
+    const auto name = folder_.path.filename().string();
+    if (!standing) {
+        complaints_.warn(name, standing.error());
+        co_return os::Standing::gone;
+    }
+    if (*standing == os::Standing::gone) {
+        complaints_.warn(name, {Error::Kind::not_found,
+                                folder_.path.string() + ": no such folder; nothing is done there "
+                                                        "until there is one again"});
+    } else {
+        complaints_.forget(name);
+    }
+    if (*standing == os::Standing::replaced)
+        context_.log.notice(name + ": another folder stands there; going on in that one");
+    co_return *standing;
+}
+
 void FolderEvents::open() {
-    auto watch = os::FolderWatch::open(folder_);
+    auto watch = os::FolderWatch::open(folder_, of_);
     const auto events_of = folder_.path.string() + " events";
     if (!watch) {
-        complaints_.say(events_of, watch.error());
+        complaints_.warn(events_of, watch.error());
         return;
     }
     complaints_.forget(events_of);
@@ -50,27 +71,6 @@ void FolderEvents::take() {
     if (!moved) return;
     close();
     heard_({Event::Kind::lost, ""});
-}
-
-smtp::Task<os::Standing> follow(const Context& context, const os::Folder& folder,
-                                Complaints& complaints) {
-    auto look = [&] { return context.mailroot.files.follow(folder); };
-    const auto standing = co_await on_disk(context, look);
-    const auto name = folder.path.filename().string();
-    if (!standing) {
-        complaints.say(name, standing.error());
-        co_return os::Standing::gone;
-    }
-    if (*standing == os::Standing::gone) {
-        complaints.say(name, {Error::Kind::not_found, folder.path.string() +
-                                                          ": no such folder; nothing is done there "
-                                                          "until there is one again"});
-    } else {
-        complaints.forget(name);
-    }
-    if (*standing == os::Standing::replaced)
-        context.log.notice(name + ": another folder stands there; going on in that one");
-    co_return *standing;
 }
 
 }  // namespace mailroot::delivery

@@ -21,7 +21,7 @@ class FolderEvents {
     /// `heard` is called from the loop for each event but Kind::moved, which is made Kind::lost.
     /// All must outlive it.
     FolderEvents(const Context& context, Reactor& reactor, const os::Folder& folder,
-                 std::function<void(const Event&)> heard);
+                 os::FolderWatch::Of of, std::function<void(const Event&)> heard);
     ~FolderEvents();
 
     /// Looks at what stands at the folder's path, and asks for its events where none are told yet.
@@ -33,6 +33,7 @@ class FolderEvents {
     [[nodiscard]] bool told() const { return watch_.has_value(); }
 
  private:
+    smtp::Task<os::Standing> look();
     void open();
     void close();
     void take();
@@ -40,14 +41,10 @@ class FolderEvents {
     const Context& context_;
     Reactor& reactor_;
     const os::Folder& folder_;
+    const os::FolderWatch::Of of_;
     const std::function<void(const Event&)> heard_;
     std::optional<os::FolderWatch> watch_;
     Complaints complaints_;
 };
-
-/// Looks at what stands at the path of a folder, and says in the log what is wrong with it, once.
-/// False where there is none to work in.
-smtp::Task<os::Standing> follow(const Context& context, const os::Folder& folder,
-                                Complaints& complaints);
 
 }  // namespace mailroot::delivery

@@ -6,7 +6,7 @@ PickupWatcher::PickupWatcher(const Context& context, Reactor& reactor, PickupCou
                              smtp::TaskGroup& attempts,
                              std::function<void(const MessageId&, TimePoint)> waits)
     : context_(context),
-      events_(context, reactor, context.mailroot.pickup,
+      events_(context, reactor, context.mailroot.pickup, os::FolderWatch::Of::files,
               [this](const FolderEvents::Event& event) { heard(event); }),
       arrivals_(context, folders::Pickup::Place::pickup, courier, attempts, std::move(waits),
                 [this] { look_soon(); }),
@@ -55,7 +55,7 @@ smtp::Task<void> PickupWatcher::look() {
     };
     const auto entries = co_await on_disk(context_, read);
     if (!entries) {
-        complaints_.say("Pickup", entries.error());
+        complaints_.warn("Pickup", entries.error());
         co_return;
     }
     complaints_.forget("Pickup");

@@ -31,7 +31,7 @@ QueueRunner::QueueRunner(const Context& context, Reactor& reactor, Courier& cour
       courier_(courier),
       pickup_courier_(pickup_courier),
       attempts_(attempts),
-      events_(context, reactor, context.mailroot.queue,
+      events_(context, reactor, context.mailroot.queue, os::FolderWatch::Of::files,
               [this](const FolderEvents::Event& event) { heard(event); }),
       by_hand_(
           context, folders::Pickup::Place::queue, pickup_courier, attempts,
@@ -189,7 +189,7 @@ smtp::Task<void> QueueRunner::look() {
     if (scan) {
         complaints_.forget("Queue");
     } else {
-        complaints_.say("Queue", scan.error());
+        complaints_.warn("Queue", scan.error());
     }
     if (next_look_ == SteadyPoint{}) co_return;  // wanted again meanwhile
     next_look_ = steady_clock::now() +

@@ -1,6 +1,5 @@
 #include "delivery/recovery.hpp"
 
-#include "delivery/folder_events.hpp"
 #include "delivery/rescan.hpp"
 #include "folders/recovery.hpp"
 
@@ -21,6 +20,14 @@ smtp::Task<std::vector<Error>> recover(const Context& context) {
     co_return std::move(recovered.errors);
 }
 
+Recovery::Recovery(const Context& context, Reactor& reactor)
+    : context_(context),
+      drop_(context, reactor, context.mailroot.drop, os::FolderWatch::Of::folder,
+            [this](const FolderEvents::Event&) { changed_.notify(); }),
+      badmail_(context, reactor, context.mailroot.badmail, os::FolderWatch::Of::folder,
+               [this](const FolderEvents::Event&) { changed_.notify(); }),
+      changed_(context.loop) {}
+
 void Recovery::stop() {
     stopping_ = true;
     changed_.notify();
@@ -28,7 +35,8 @@ void Recovery::stop() {
 
 smtp::Task<void> Recovery::run() {
     while (!stopping_) {
-        co_await follow_folders();
+        (void)co_await drop_.follow();
+        (void)co_await badmail_.follow();
         const auto began = steady_clock::now();
         const auto errors = co_await recover(context_);
         const auto took = std::chrono::ceil<milliseconds>(steady_clock::now() - began);
@@ -47,12 +55,6 @@ void Recovery::say_new(const std::vector<Error>& errors) {
             context_.log.warning(error.what);
     }
     wrong_ = std::move(wrong);
-}
-
-/// Those of which no events are asked.
-smtp::Task<void> Recovery::follow_folders() {
-    for (const auto* folder : {&context_.mailroot.drop, &context_.mailroot.badmail})
-        (void)co_await follow(context_, *folder, complaints_);
 }
 
 }  // namespace mailroot::delivery

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "delivery/complaints.hpp"
 #include "delivery/context.hpp"
+#include "delivery/folder_events.hpp"
 #include "smtp/loop.hpp"
 
 #include <set>
@@ -14,22 +14,22 @@ namespace mailroot::delivery {
 /// gives what could not be done.
 smtp::Task<std::vector<Error>> recover(const Context& context);
 
-/// Does so for as long as the service runs: other processes may crash beside it.
+/// Does so for as long as the service runs: other processes may crash beside it. And follows the
+/// folders of which nothing else is to be known, Drop and Badmail.
 class Recovery {
  public:
-    /// `context` must outlive it.
-    explicit Recovery(const Context& context)
-        : context_(context), complaints_(context.log), changed_(context.loop) {}
+    /// All must outlive it.
+    Recovery(const Context& context, Reactor& reactor);
 
     smtp::Task<void> run();
     void stop();
 
  private:
-    smtp::Task<void> follow_folders();
     void say_new(const std::vector<Error>& errors);
 
     const Context& context_;
-    Complaints complaints_;
+    FolderEvents drop_;
+    FolderEvents badmail_;
     std::set<std::string> wrong_;  ///< what the last recovery could not do
     smtp::Signal changed_;
     bool stopping_ = false;

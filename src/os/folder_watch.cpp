@@ -19,14 +19,14 @@ FolderWatch::Event::Kind kind_of(std::uint32_t mask) {
 
 }  // namespace
 
-Result<FolderWatch> FolderWatch::open(const Folder& folder) {
+Result<FolderWatch> FolderWatch::open(const Folder& folder, Of of) {
     Fd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     // By descriptor, so that it is the folder that we work in, whatever stands at its path by now.
     const std::string path = "/proc/self/fd/" + std::to_string(folder.fd.number());
     // What goes is not told: it shows when it is looked for, and most of it we remove ourselves.
-    constexpr std::uint32_t k_mask =
-        IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
-    if (!fd || ::inotify_add_watch(fd.number(), path.c_str(), k_mask) < 0) {
+    constexpr std::uint32_t k_files = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB;
+    const std::uint32_t mask = IN_DELETE_SELF | IN_MOVE_SELF | (of == Of::files ? k_files : 0);
+    if (!fd || ::inotify_add_watch(fd.number(), path.c_str(), mask) < 0) {
         return fail(Error::Kind::unavailable,
                     folder.path.string() + ": cannot watch the folder: " + std::strerror(errno));
     }

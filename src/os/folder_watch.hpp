@@ -22,8 +22,11 @@ class FolderWatch {
         std::string name;  ///< empty for `lost` and `moved`
     };
 
+    /// What is told: of the files, or only that the folder itself went.
+    enum class Of { files, folder };
+
     /// Watches one folder. Kind::unavailable where the system has no inotify to give.
-    static Result<FolderWatch> open(const Folder& folder);
+    static Result<FolderWatch> open(const Folder& folder, Of of);
 
     /// Readable when events wait.
     [[nodiscard]] int descriptor() const { return fd_.number(); }

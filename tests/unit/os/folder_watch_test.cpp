@@ -29,7 +29,7 @@ TEST_CASE(
     "a watch tells when a writer closes a file, when one is moved in, and when one is touched") {
     const ScratchFolder scratch, elsewhere;
     const auto folder = system_files().open_folder(scratch.path());
-    auto watch = FolderWatch::open(*folder);
+    auto watch = FolderWatch::open(*folder, FolderWatch::Of::files);
     REQUIRE(watch);
     CHECK(told(*watch).empty());
     {
@@ -48,11 +48,20 @@ TEST_CASE(
 }
 
 TEST_CASE("a watch tells when the folder itself goes") {
+    auto of = FolderWatch::Of::files;
+    SUBCASE("beside its files") {}
+    SUBCASE("alone") {
+        of = FolderWatch::Of::folder;
+    }
     const ScratchFolder scratch;
     std::filesystem::create_directory(scratch.path() / "Pickup");
     const auto folder = system_files().open_folder(scratch.path() / "Pickup");
-    auto watch = FolderWatch::open(*folder);
+    auto watch = FolderWatch::open(*folder, of);
     REQUIRE(watch);
+    if (of == FolderWatch::Of::folder) {
+        std::ofstream(scratch.path() / "Pickup/a") << "x";
+        CHECK(told(*watch).empty());
+    }
     std::filesystem::rename(scratch.path() / "Pickup", scratch.path() / "Other");
     CHECK(told(*watch) == "moved ;");
 }

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,18 +25,40 @@ def scratch(parent=BUILD):
 
 
 @contextlib.contextmanager
-def ext4(folder):
-    """A file system of 1 GiB as mkfs.ext4 makes it, but for what it would initialize while we measure."""
+def ext4(folder, gibibytes):
+    """A file system as mkfs.ext4 makes it, but for what it would initialize while we measure."""
     image, place = folder / "ext4.image", folder / "ext4"
     place.mkdir()
     with image.open("wb") as file:
-        file.truncate(1 << 30)
+        file.truncate(gibibytes << 30)
     subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, place], check=True)
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        with undisturbed():
+            subprocess.run(["umount", place], check=True)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Who asks us to end has to wait so long."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def room(folder, gibibytes):
+    """Where a hundred thousand files and more lie, and what to call it. As root that is an image: away with it all
+    at once, while a disk mounted with `discard` may take a millisecond for each."""
+    if os.geteuid() == 0:
+        with ext4(folder, gibibytes) as place:
+            yield place, "on an ext4 image"
+    else:
+        yield folder, "on the disk of the build tree"
 
 
 def sync(folder):

@@ -61,6 +61,6 @@ def measure(runs):
     with scratch() as folder, contextlib.ExitStack() as mounted:
         measure_on("disk of the build tree", folder, runs)
         if os.geteuid() == 0:
-            measure_on("ext4 on a loop device", mounted.enter_context(ext4(folder)), runs)
+            measure_on("ext4 on a loop device", mounted.enter_context(ext4(folder, 1)), runs)
         else:
             print("intake on ext4 is left out: its image needs root to be mounted")

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from disk import scratch
+from disk import room, scratch
 from harness.loopback import Loopback, wait_until_open
 from harness.mailroot import PROGRAM, Mailroot
 from harness.nsd import Nsd
@@ -94,10 +94,10 @@ class CountingSink:
 
 
 class World:
-    """A name server that knows example.net, and an smtp-sink that is its mail host."""
+    """A name server that knows example.net, and an smtp-sink that is its mail host. Roots are made in `place`."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, place):
+        self.place = place
         loopback = Loopback()
         self.port = loopback.free_port()
         zone = f"example.net. MX 10 mx.example.net.\nmx.example.net. A {loopback.host(11)}\n"
@@ -107,7 +107,7 @@ class World:
     def mailroot(self, name):
         """One that sends there, with the intervals that a service has."""
         return new_mailroot(
-            self.folder / name, dns={"servers": [self.dns.server]}, delivery={"port": self.port}
+            self.place / name, dns={"servers": [self.dns.server]}, delivery={"port": self.port}
         )
 
     def close(self):
@@ -117,12 +117,17 @@ class World:
 
 @contextlib.contextmanager
 def world():
-    with scratch() as folder:
-        made = World(folder)
-        try:
-            yield made
-        finally:
-            made.close()
+    """On the disk of the build tree."""
+    with scratch() as folder, contextlib.closing(World(folder, folder)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def world_with_room(gibibytes):
+    """The same with room for many files, and a word for where that is."""
+    with scratch() as folder, room(folder, gibibytes) as (place, where):
+        with contextlib.closing(World(folder, place)) as made:
+            yield made, where
 
 
 def new_mailroot(root, **settings):

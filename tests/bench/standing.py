@@ -2,7 +2,7 @@
 
 from disk import WaitingMail, bare_scan
 from figures import heading, ratios, resident_octets, row, wait_quiet
-from scene import serving, world
+from scene import serving, world_with_room
 
 AN_HOUR = 3600
 
@@ -21,9 +21,9 @@ def resident_at_rest(mailroot):
         return resident_octets(service.pid)
 
 
-def measure_standing(runs, count, octets, seconds):
+def measure_standing(runs, count, octets, gibibytes, seconds):
     listed, read, first, memory = [], [], [], []
-    with world() as made:
+    with world_with_room(gibibytes) as (made, where):
         mailroot, empty = made.mailroot("root"), made.mailroot("empty")
         queue = mailroot.folder("Queue")
         mail = WaitingMail(queue, count, octets)
@@ -34,7 +34,7 @@ def measure_standing(runs, count, octets, seconds):
             first.append(first_delivery(made, mailroot))
             mail.lay(due=AN_HOUR)
             memory.append((resident_at_rest(mailroot) - resident_at_rest(empty)) / count)
-    heading(f"standing: {count:,} messages of {octets} octets in Queue, {runs} runs")
+    heading(f"standing: {count:,} messages of {octets} octets in Queue {where}, {runs} runs")
     row("readdir and stat of all, s", listed)
     row("readdir, stat and 4 KiB of all, s", read)
     row("start to first delivery, all due, s", first, f"limit {seconds}")
@@ -43,8 +43,8 @@ def measure_standing(runs, count, octets, seconds):
 
 
 def measure(runs):
-    measure_standing(runs, 100_000, 4096, seconds=1)
+    measure_standing(runs, 100_000, 4096, gibibytes=4, seconds=1)
 
 
 def measure_million(runs):
-    measure_standing(runs, 1_000_000, 600, seconds=8)
+    measure_standing(runs, 1_000_000, 600, gibibytes=20, seconds=8)

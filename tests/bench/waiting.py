@@ -6,7 +6,7 @@ import time
 from disk import WaitingMail
 from figures import cpu_seconds, heading, row, wait_quiet
 from flows import PICKUP_FILE, SESSIONS
-from scene import count_files, serving, smtp_source, world, write_pickup_files
+from scene import count_files, serving, smtp_source, world_with_room, write_pickup_files
 
 COUNT = 1000
 OCTETS = 4096
@@ -56,14 +56,14 @@ def compare(name, few, many):
 
 def measure(runs):
     figures = {(name, waiting): [] for name in WAYS for waiting in (FEW, MANY)}
-    with world() as made:
+    with world_with_room(4) as (made, where):
         mailroots = {waiting: made.mailroot(f"root{waiting}") for waiting in (FEW, MANY)}
         for waiting, mailroot in mailroots.items():
             WaitingMail(mailroot.folder("Queue"), waiting, WAITING_OCTETS).lay(due=24 * 3600)
         for _ in range(runs):
             for waiting, mailroot in mailroots.items():
                 deliver_both_ways(made, mailroot, waiting, figures)
-    heading(f"waiting: {COUNT:,} deliveries of {OCTETS} octets to smtp-sink while others wait, {runs} runs")
+    heading(f"waiting: {COUNT:,} deliveries of {OCTETS} octets to smtp-sink while others wait, {where}, {runs} runs")
     for name in WAYS:
         for index, what in enumerate(("a second", "ms of processor time each")):
             few, many = ([figure[index] for figure in figures[name, waiting]] for waiting in (FEW, MANY))

@@ -37,7 +37,8 @@ def ext4(folder, gibibytes):
         yield place
     finally:
         with undisturbed():
-            subprocess.run(["umount", place], check=True)
+            # Lazy: what an interruption left open must not keep it.
+            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @contextlib.contextmanager
@@ -75,6 +76,7 @@ def bare_scan(how, folder):
 class BareServer:
     def __init__(self, folder, threads):
         self.process = subprocess.Popen([BARE_SERVER, folder, str(threads)], text=True, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
         self.server = f"127.0.0.1:{int(self.process.stdout.readline())}"
 
     def kill(self):
@@ -101,14 +103,18 @@ class WaitingMail:
         """All are there, also those that were sent, and due in so many seconds."""
         times = (time.time() + due,) * 2
         queue = os.open(self.queue, os.O_RDONLY)
-        for number in range(self.count):
-            name = f"{self.arrived + number:016x}00000000.eml"
-            try:
-                os.utime(name, times, dir_fd=queue)
-            except FileNotFoundError:
-                file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=queue)
-                os.write(file, self.content)
-                os.utime(file, times)
-                os.close(file)
-        os.close(queue)
+        try:
+            for number in range(self.count):
+                self._lay_one(queue, f"{self.arrived + number:016x}00000000.eml", times)
+        finally:
+            os.close(queue)
         sync(self.queue)
+
+    def _lay_one(self, queue, name, times):
+        try:
+            os.utime(name, times, dir_fd=queue)
+        except FileNotFoundError:
+            file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=queue)
+            os.write(file, self.content)
+            os.utime(file, times)
+            os.close(file)

@@ -198,7 +198,10 @@ class SystemFiles final : public Files {
 
     Result<void> sync(const Folder& folder) override {
         return folder.sharing->run([&folder]() -> Result<void> {
-            if (::fsync(folder.fd.number()) != 0)
+            // An XFS that has shut itself down syncs a folder without effect and without an error;
+            // to look at it fails.
+            struct stat status;
+            if (::fsync(folder.fd.number()) != 0 || ::fstat(folder.fd.number(), &status) != 0)
                 return failed("sync the folder", folder.path.string());
             return {};
         });
@@ -209,7 +212,9 @@ class SystemFiles final : public Files {
         const std::string old_text(name), new_text(new_name);
         if (::renameat2(from.fd.number(), old_text.c_str(), to.fd.number(), new_text.c_str(),
                         RENAME_NOREPLACE) != 0)
-            return failed("rename to " + to.place(new_name), from.place(name));
+            return failed(
+                &from == &to ? "rename to " + new_text : "move to " + to.path.filename().string(),
+                from.place(name));
         return {};
     }
 
@@ -287,6 +292,13 @@ std::string Folder::place(std::string_view name) const {
 Files& system_files() {
     static SystemFiles files;
     return files;
+}
+
+Result<bool> is_there(Files& files, const Folder& folder, std::string_view name) {
+    auto info = files.info(folder, name);
+    if (info) return true;
+    if (info.error().kind == Error::Kind::not_found) return false;
+    return fail(std::move(info));
 }
 
 Result<void> for_each_name(Files& files, const Folder& folder,

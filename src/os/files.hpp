@@ -144,6 +144,9 @@ class Files {
 /// The files of this machine.
 Files& system_files();
 
+/// Whether a name stands in a folder. That it cannot be looked at is an error: not a no.
+Result<bool> is_there(Files& files, const Folder& folder, std::string_view name);
+
 /// Calls `entry` with each name in a folder, in no order.
 Result<void> for_each_name(Files& files, const Folder& folder,
                            const std::function<void(std::string_view name)>& entry);

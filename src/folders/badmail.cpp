@@ -124,13 +124,15 @@ Result<void> Badmail::describe(const std::string& name, const BadmailProperties&
                       os::Overwrite::yes);
 }
 
-Result<void> Badmail::take(const TakenPickup& file, const BadmailProperties& properties) const {
+Result<void> Badmail::take(TakenPickup& file, const BadmailProperties& properties) const {
     const auto name = file.id().text();
     MAILROOT_TRY(describe(name, properties));
     // Its writer need not have synced it; from here on it is ours to keep.
-    MAILROOT_TRY(mailroot_.files.sync(file.fd_));
+    auto durable = mailroot_.files.sync(file.fd_);
+    if (!durable) return fail(std::move(durable), mailroot_.queue.place(pickup_name(file.id())));
     MAILROOT_TRY(mailroot_.files.rename(mailroot_.queue, pickup_name(file.id()), mailroot_.badmail,
                                         name + ".bad"));
+    (void)file.remove_history();  // what stays is swept
     return mailroot_.files.sync(mailroot_.badmail);
 }
 

@@ -52,7 +52,7 @@ class Badmail {
     explicit Badmail(const Mailroot& mailroot) : mailroot_(mailroot) {}
 
     /// Takes a pickup file as it is, byte for byte.
-    Result<void> take(const TakenPickup& file, const BadmailProperties& properties) const;
+    Result<void> take(TakenPickup& file, const BadmailProperties& properties) const;
 
     /// A name that no entry has: that of `id`, else of `spare`.
     [[nodiscard]] std::string free_name(const MessageId& id, const MessageId& spare) const;

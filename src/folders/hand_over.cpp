@@ -10,7 +10,12 @@ Result<HandOver> HandOver::prepare(const Mailroot& mailroot, const os::Folder& f
     MAILROOT_TRY(file->append(block));
     MAILROOT_TRY(copy_all(reader, *file));
     MAILROOT_TRY(file->name('.' + name + ".ready"));
-    MAILROOT_TRY(mailroot.files.sync(folder));
+    auto durable = mailroot.files.sync(folder);
+    if (!durable) {
+        // Its source stays as it was, and perhaps goes elsewhere: recovery must not finish this.
+        (void)mailroot.files.unlink(folder, '.' + name + ".ready");
+        return fail(std::move(durable));
+    }
     return HandOver(std::move(*file));
 }
 

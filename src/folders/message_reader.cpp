@@ -37,22 +37,25 @@ Result<message::EnvelopeBlock> read_block(os::Files& files, const os::Fd& fd) {
     }
 }
 
-CanonicalReader::CanonicalReader(os::Files& files, const os::Fd& fd, std::uint64_t start,
-                                 const os::FileInfo& info)
-    : files_(files), fd_(fd), start_(start), info_(info), at_(start) {}
+CanonicalReader::CanonicalReader(os::Files& files, const os::Fd& fd, std::string place,
+                                 std::uint64_t start, const os::FileInfo& info)
+    : files_(files), fd_(fd), place_(std::move(place)), start_(start), info_(info), at_(start) {}
 
 Result<std::string> CanonicalReader::next() {
     // No look at the mtime here: settling another recipient of the same message changes it.
     if (at_ >= info_.size) return std::string();
     auto octets = portion(files_, fd_, at_, info_.size);
-    if (octets) at_ += octets->size();
+    if (!octets) return fail(std::move(octets), place_);
+    at_ += octets->size();
     return octets;
 }
 
-PickupReader::PickupReader(os::Files& files, const os::Fd& fd, const os::FileInfo& scanned,
-                           const message::PickupMessage& message, std::string added)
+PickupReader::PickupReader(os::Files& files, const os::Fd& fd, std::string place,
+                           const os::FileInfo& scanned, const message::PickupMessage& message,
+                           std::string added)
     : files_(files),
       fd_(fd),
+      place_(std::move(place)),
       scanned_(scanned),
       canonicalizer_(message),
       added_(std::move(added)),
@@ -62,14 +65,14 @@ Result<std::string> PickupReader::next() {
     std::string out = std::exchange(added_, {});
     while (out.empty() && at_ < scanned_.size) {
         auto octets = portion(files_, fd_, at_, scanned_.size);
-        if (!octets) return octets;
+        if (!octets) return fail(std::move(octets), place_);
         at_ += octets->size();
         canonicalizer_.feed(*octets, out);
     }
     if (at_ == scanned_.size && !finished_) {
         // Before the last octets go out, not after: torn mail must not look complete.
         finished_ = true;
-        if (auto same = check_unchanged(); !same) return fail(std::move(same));
+        if (auto same = check_unchanged(); !same) return fail(std::move(same), place_);
         canonicalizer_.finish(out);
     }
     return out;

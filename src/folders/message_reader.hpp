@@ -39,8 +39,8 @@ Result<void> copy_all(MessageReader& reader, File& file) {
 /// Reads a file of Queue, which is canonical, from `start` on.
 class CanonicalReader final : public MessageReader {
  public:
-    /// `files` and `fd` must outlive the reader.
-    CanonicalReader(os::Files& files, const os::Fd& fd, std::uint64_t start,
+    /// `files` and `fd` must outlive the reader; `place` names the file in errors.
+    CanonicalReader(os::Files& files, const os::Fd& fd, std::string place, std::uint64_t start,
                     const os::FileInfo& info);
 
     [[nodiscard]] std::uint64_t size() const override { return info_.size - start_; }
@@ -49,6 +49,7 @@ class CanonicalReader final : public MessageReader {
  private:
     os::Files& files_;
     const os::Fd& fd_;
+    const std::string place_;
     const std::uint64_t start_;
     const os::FileInfo info_;
     std::uint64_t at_;
@@ -58,8 +59,8 @@ class CanonicalReader final : public MessageReader {
 /// fields) in front. At the end it looks whether the file is still the one that was scanned.
 class PickupReader final : public MessageReader {
  public:
-    /// `files` and `fd` must outlive the reader.
-    PickupReader(os::Files& files, const os::Fd& fd, const os::FileInfo& scanned,
+    /// `files` and `fd` must outlive the reader; `place` names the file in errors.
+    PickupReader(os::Files& files, const os::Fd& fd, std::string place, const os::FileInfo& scanned,
                  const message::PickupMessage& message, std::string added);
 
     [[nodiscard]] std::uint64_t size() const override { return size_; }
@@ -70,6 +71,7 @@ class PickupReader final : public MessageReader {
 
     os::Files& files_;
     const os::Fd& fd_;
+    const std::string place_;
     const os::FileInfo scanned_;
     message::PickupCanonicalizer canonicalizer_;
     std::string added_;

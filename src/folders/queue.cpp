@@ -85,7 +85,16 @@ Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::str
     if (!held) return tl::unexpected(Error(held.error()).in(mailroot.queue.place(name)));
     const auto named = files.info(mailroot.queue, name);
     if (!named || !named->same_file(*held)) return std::nullopt;
+    if (held->kind != os::FileInfo::Kind::regular)
+        return fail(Error::Kind::parse, mailroot.queue.place(name) + ": not a plain file");
     return Locked{std::move(*fd), *held};
+}
+
+/// Removes a pickup file; that it is gone already is as good.
+Result<void> remove_pickup(const Mailroot& mailroot, const MessageId& id) {
+    auto removed = mailroot.files.unlink(mailroot.queue, pickup_name(id));
+    if (!removed && removed.error().kind != Error::Kind::not_found) return removed;
+    return {};
 }
 
 /// Whether somebody has the file open for writing. To be asked before it is opened for writing
@@ -143,10 +152,17 @@ std::vector<std::size_t> QueuedMessage::unsettled() const {
 }
 
 std::unique_ptr<MessageReader> QueuedMessage::reader() const {
-    return std::make_unique<CanonicalReader>(mailroot_->files, fd_, block_.length, info_);
+    return std::make_unique<CanonicalReader>(
+        mailroot_->files, fd_, mailroot_->queue.place(message_name(id_)), block_.length, info_);
 }
 
 Result<void> QueuedMessage::settle(std::span<const std::size_t> recipients) {
+    auto marked = mark(recipients);
+    if (!marked) return fail(std::move(marked), mailroot_->queue.place(message_name(id_)));
+    return marked;
+}
+
+Result<void> QueuedMessage::mark(std::span<const std::size_t> recipients) {
     const auto before = mailroot_->files.info(fd_);
     if (!before) return tl::unexpected(before.error());
     for (const auto recipient : recipients) {
@@ -167,12 +183,16 @@ Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt
     if (now && now->modified >= held_from()) return written;
     // The history may be lost, the time may not: without it the message would be tried again at
     // once.
-    MAILROOT_TRY(mailroot_->files.set_modified(fd_, next_attempt));
+    auto due = mailroot_->files.set_modified(fd_, next_attempt);
+    if (!due) return fail(std::move(due), mailroot_->queue.place(message_name(id_)));
     return written;
 }
 
 Result<void> QueuedMessage::remove() {
-    MAILROOT_TRY(mailroot_->files.unlink(mailroot_->queue, message_name(id_)));
+    // The file it was made of is superseded only as long as the message stands beside it.
+    MAILROOT_TRY(remove_pickup(*mailroot_, id_));
+    auto removed = mailroot_->files.unlink(mailroot_->queue, message_name(id_));
+    if (!removed && removed.error().kind != Error::Kind::not_found) return removed;
     // The disk frees the octets when the last descriptor goes: here, where waiting for it is right.
     fd_ = os::Fd();
     // A history that stays has lost its message, and is swept.
@@ -199,12 +219,13 @@ Result<message::PickupMessage> TakenPickup::scan(message::PickupRules rules) {
 
 std::unique_ptr<MessageReader> TakenPickup::reader(const message::PickupMessage& message,
                                                    std::string added) const {
-    return std::make_unique<PickupReader>(mailroot_->files, fd_, scanned_, message,
-                                          std::move(added));
+    return std::make_unique<PickupReader>(mailroot_->files, fd_,
+                                          mailroot_->queue.place(pickup_name(id_)), scanned_,
+                                          message, std::move(added));
 }
 
 Result<void> TakenPickup::remove() {
-    MAILROOT_TRY(mailroot_->files.unlink(mailroot_->queue, pickup_name(id_)));
+    MAILROOT_TRY(remove_pickup(*mailroot_, id_));
     fd_ = os::Fd();  // for the reason that QueuedMessage::remove() has
     return remove_history();
 }
@@ -215,14 +236,16 @@ Result<void> TakenPickup::put_back(std::string_view name) {
     };
     auto laid = name.empty() ? lay(message_name(id_)) : lay(name);
     if (!laid && laid.error().kind == Error::Kind::exists) laid = lay(message_name(id_));
-    if (!laid) return laid;
+    // Gone is somebody else's doing, and leaves nothing to be laid back.
+    if (!laid && laid.error().kind != Error::Kind::not_found) return laid;
     return remove_history();
 }
 
 Result<void> TakenPickup::remove_history() {
     if (crashes_ == 0) return {};
     // The count of crashes is the whole history of a pickup file. A message of that id has its own.
-    if (mailroot_->files.info(mailroot_->queue, message_name(id_))) return {};
+    if (os::is_there(mailroot_->files, mailroot_->queue, message_name(id_)).value_or(true))
+        return {};
     auto removed = mailroot_->files.unlink(mailroot_->queue, history_name(id_));
     if (!removed && removed.error().kind != Error::Kind::not_found) return removed;
     return {};
@@ -308,7 +331,9 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
     auto locked = lock_file(mailroot_, pickup_name(id), os::Files::Access::read);
     if (!locked) return fail(std::move(locked));
     if (!*locked) return std::nullopt;
-    if (mailroot_.files.info(mailroot_.queue, message_name(id))) {
+    const auto superseded = os::is_there(mailroot_.files, mailroot_.queue, message_name(id));
+    if (!superseded) return tl::unexpected(superseded.error());
+    if (*superseded) {
         MAILROOT_TRY(mailroot_.files.unlink(mailroot_.queue, pickup_name(id)));
         return std::nullopt;
     }
@@ -324,7 +349,8 @@ Result<bool> Queue::remove(const Entry& entry) const {
     const auto locked = lock_file(mailroot_, name, os::Files::Access::read);
     if (!locked) return tl::unexpected(locked.error());
     if (!*locked) return false;
-    MAILROOT_TRY(mailroot_.files.unlink(mailroot_.queue, name));
+    MAILROOT_TRY(remove_pickup(mailroot_, entry.id));
+    if (!entry.pickup) MAILROOT_TRY(mailroot_.files.unlink(mailroot_.queue, name));
     (void)mailroot_.files.unlink(mailroot_.queue, history_name(entry.id));
     return true;
 }

@@ -40,10 +40,12 @@ class QueuedMessage {
     Result<void> defer(const History& history, TimePoint next_attempt);
 
     /// Nothing is left to do: removes the message, then its history. Only id() and envelope() may
-    /// be used afterwards.
+    /// be used afterwards. Where it could not be removed, mark its recipients instead.
     Result<void> remove();
 
  private:
+    Result<void> mark(std::span<const std::size_t> recipients);
+
     friend class Queue;
     QueuedMessage(const Mailroot& mailroot, const MessageId& id, os::Fd fd,
                   const os::FileInfo& info, message::EnvelopeBlock block, History history);

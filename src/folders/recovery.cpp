@@ -48,37 +48,74 @@ std::string mailbox(const Address& address) {
 Result<Mailboxes> recipients_of(const Mailroot& mailroot, const os::Fd& fd) {
     auto block = read_block(mailroot.files, fd);
     if (!block) return fail(std::move(block));
+    if (!block->has_sender || block->envelope.recipients.empty())
+        return fail(Error::Kind::parse, "has no envelope");
     Mailboxes recipients;
     for (const auto& recipient : block->envelope.recipients)
         recipients.insert(mailbox(recipient.address));
     return recipients;
 }
 
+/// The recipients that are left of those in a ready file.
+std::vector<std::size_t> handed_over_of(const QueuedMessage& message,
+                                        const Mailboxes& handed_over) {
+    auto left = message.unsettled();
+    std::erase_if(left, [&](std::size_t index) {
+        return !handed_over.contains(mailbox(message.envelope().recipients[index].address));
+    });
+    return left;
+}
+
+/// Whether a message that another process has in hand owes these recipients nothing more.
+Result<bool> is_settled_for(const Mailroot& mailroot, const MessageId& id,
+                            const Mailboxes& handed_over) {
+    const auto name = message_name(id);
+    auto fd = mailroot.files.open(mailroot.queue, name, os::Files::Access::read);
+    if (!fd && fd.error().kind == Error::Kind::not_found) return false;
+    if (!fd) return fail(std::move(fd));
+    auto block = read_block(mailroot.files, *fd);
+    if (!block) return fail(std::move(block), mailroot.queue.place(name));
+    for (const auto& recipient : block->envelope.recipients) {
+        if (!recipient.settled && handed_over.contains(mailbox(recipient.address))) return false;
+    }
+    // Who marked them may not have come to that yet.
+    MAILROOT_TRY(mailroot.files.sync_data(*fd));
+    return true;
+}
+
+/// The same for a file of Pickup that was not made canonical yet: true where it is no more.
+Result<bool> settle_pickup(const Mailroot& mailroot, const MessageId& id) {
+    const auto name = pickup_name(id);
+    auto there = os::is_there(mailroot.files, mailroot.queue, name);
+    if (!there || !*there) return there ? Result<bool>(true) : fail(std::move(there));
+    auto file = Queue(mailroot).resume(id);
+    if (!file) return fail(std::move(file));
+    if (*file) {
+        MAILROOT_TRY((*file)->remove());
+        return true;
+    }
+    // Superseded, and removed by that; or another's.
+    auto still_there = os::is_there(mailroot.files, mailroot.queue, name);
+    if (!still_there) return fail(std::move(still_there));
+    return !*still_there;
+}
+
 /// Settles in the source what the ready file took over. True where the source has nothing more to
 /// do with these recipients; false where another process holds it.
 Result<bool> settle_source(const Mailroot& mailroot, const MessageId& id,
                            const Mailboxes& handed_over) {
-    const Queue queue(mailroot);
-    if (mailroot.files.info(mailroot.queue, message_name(id))) {
-        auto message = queue.claim(id, TimePoint::max());
-        if (!message) return fail(std::move(message));
-        if (!*message) return false;
-        std::vector<std::size_t> settled;
-        auto left = (*message)->unsettled();
-        for (const auto index : left) {
-            if (handed_over.contains(mailbox((*message)->envelope().recipients[index].address)))
-                settled.push_back(index);
-        }
-        MAILROOT_TRY(settled.size() == left.size() ? (*message)->remove()
-                                                   : (*message)->settle(settled));
-        return true;
-    }
-    if (!mailroot.files.info(mailroot.queue, pickup_name(id))) return true;
-    // Only a pickup file that was all local is handed over without a message of its own.
-    auto file = queue.resume(id);
-    if (!file) return fail(std::move(file));
-    if (!*file) return false;
-    MAILROOT_TRY((*file)->remove());
+    // In this order: a file becomes a message, never a message a file.
+    auto pickup_gone = settle_pickup(mailroot, id);
+    if (!pickup_gone || !*pickup_gone) return pickup_gone;
+    const auto waits = os::is_there(mailroot.files, mailroot.queue, message_name(id));
+    if (!waits) return tl::unexpected(waits.error());
+    if (!*waits) return true;
+    auto message = Queue(mailroot).claim(id, TimePoint::max());
+    if (!message) return fail(std::move(message));
+    if (!*message) return is_settled_for(mailroot, id, handed_over);
+    const auto settled = handed_over_of(**message, handed_over);
+    MAILROOT_TRY(settled.size() == (*message)->unsettled().size() ? (*message)->remove()
+                                                                  : (*message)->settle(settled));
     return true;
 }
 
@@ -88,6 +125,21 @@ MessageId source_of(const Mailroot& mailroot, bool bad, const std::string& name,
     if (!bad) return id;
     const auto properties = Badmail(mailroot).look(name);
     return properties ? properties->id : id;
+}
+
+/// Gives a ready file its final name; its place then.
+Result<std::string> show(const Mailroot& mailroot, const os::Folder& folder,
+                         const std::string& name, MessageIdSource& ids) {
+    const std::string ready = '.' + name + ".ready";
+    const std::string extension = &folder == &mailroot.badmail ? ".bad" : ".eml";
+    std::string shown = name + extension;
+    auto renamed = mailroot.files.rename(folder, ready, folder, shown);
+    if (!renamed && renamed.error().kind == Error::Kind::exists) {
+        shown = ids.next().text() + extension;
+        renamed = mailroot.files.rename(folder, ready, folder, shown);
+    }
+    if (!renamed) return fail(std::move(renamed));
+    return folder.place(shown);
 }
 
 /// Finishes one hand-over. Empty where it is somebody's or gone.
@@ -103,16 +155,7 @@ Result<std::string> finish(const Mailroot& mailroot, const os::Folder& folder, b
     auto settled = settle_source(mailroot, source_of(mailroot, bad, name, *id), *recipients);
     if (!settled) return fail(std::move(settled), folder.place(file));
     if (!*settled) return std::string();
-
-    const std::string extension = bad ? ".bad" : ".eml";
-    std::string shown = name + extension;
-    auto renamed = mailroot.files.rename(folder, file, folder, shown);
-    if (!renamed && renamed.error().kind == Error::Kind::exists) {
-        shown = ids.next().text() + extension;
-        renamed = mailroot.files.rename(folder, file, folder, shown);
-    }
-    if (!renamed) return fail(std::move(renamed));
-    return folder.place(shown);
+    return show(mailroot, folder, name, ids);
 }
 
 bool is_old(const Mailroot& mailroot, const os::Folder& folder, const std::string& name,
@@ -125,7 +168,7 @@ bool is_old(const Mailroot& mailroot, const os::Folder& folder, const std::strin
 /// describes a bad message beside that.
 bool is_orphan(const Mailroot& mailroot, const os::Folder& folder, const std::string& name) {
     const auto there = [&](const std::string& other) {
-        return mailroot.files.info(folder, other).has_value();
+        return os::is_there(mailroot.files, folder, other).value_or(true);
     };
     const auto stem = name.substr(0, name.rfind('.'));
     if (name.starts_with('.') || !MessageId::parse(stem)) return false;
@@ -161,7 +204,34 @@ void recover_file(const Mailroot& mailroot, const os::Folder& folder, const std:
         sweep(mailroot, folder, name, recovered);
 }
 
+/// What a start that was killed left in Pickup, where all else is other people's.
+void sweep_probe(const Mailroot& mailroot, const std::string& name, TimePoint now,
+                 Recovered& recovered) {
+    if (name.starts_with(".probe-") && name.ends_with(".tmp") &&
+        is_old(mailroot, mailroot.pickup, name, now))
+        sweep(mailroot, mailroot.pickup, name, recovered);
+}
+
 }  // namespace
+
+Result<bool> finish_hand_overs(const Mailroot& mailroot, QueuedMessage& message,
+                               MessageIdSource& ids) {
+    const auto name = message.id().text();
+    const auto ready = '.' + name + ".ready";
+    for (const auto* folder : {&mailroot.drop, &mailroot.badmail}) {
+        auto there = os::is_there(mailroot.files, *folder, ready);
+        if (!there) return fail(std::move(there));
+        if (!*there) continue;
+        const auto fd = lock_abandoned(mailroot, *folder, ready);
+        if (!fd) return false;
+        auto recipients = recipients_of(mailroot, *fd);
+        if (!recipients) return fail(std::move(recipients), folder->place(ready));
+        MAILROOT_TRY(message.settle(handed_over_of(message, *recipients)));
+        auto shown = show(mailroot, *folder, name, ids);
+        if (!shown) return fail(std::move(shown));
+    }
+    return true;
+}
 
 Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids) {
     Recovered recovered;
@@ -171,6 +241,10 @@ Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids)
         });
         if (!read) recovered.errors.push_back(std::move(read).error());
     }
+    auto read = os::for_each_name(mailroot.files, mailroot.pickup, [&](std::string_view name) {
+        sweep_probe(mailroot, std::string(name), now, recovered);
+    });
+    if (!read) recovered.errors.push_back(std::move(read).error());
     return recovered;
 }
 

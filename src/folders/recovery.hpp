@@ -3,6 +3,7 @@
 #include "core/clock.hpp"
 #include "core/message_id.hpp"
 #include "folders/mailroot.hpp"
+#include "folders/queue.hpp"
 
 #include <string>
 #include <vector>
@@ -22,5 +23,11 @@ struct Recovered {
 /// message and descriptions without a bad one are swept once they are 15 minutes old. Touches
 /// nothing that another process holds; safe at any time.
 Recovered recover(const Mailroot& mailroot, TimePoint now, MessageIdSource& ids);
+
+/// The same for one message, behind its claim and before anything else is done with it: the
+/// recipients in its ready files are settled in it, then these are shown. False where another
+/// process has one in hand: then it is not ours to attempt.
+[[nodiscard]] Result<bool> finish_hand_overs(const Mailroot& mailroot, QueuedMessage& message,
+                                             MessageIdSource& ids);
 
 }  // namespace mailroot::folders

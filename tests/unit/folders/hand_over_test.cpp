@@ -134,7 +134,7 @@ TEST_CASE_FIXTURE(MailrootFixture,
     const auto id = ids.next();
     const std::string octets("no mail\0at all", 14);
     write("Queue/" + id.text() + ".pickup", octets);
-    const auto file = Queue(mailroot).resume(id);
+    auto file = Queue(mailroot).resume(id);
     BadmailProperties properties;
     properties.id = id;
     properties.reason = name_of(BadmailReason::bad_pickup_file);

@@ -122,7 +122,7 @@ TEST_CASE_FIXTURE(MailrootFixture, "removing takes the message first, then its h
     auto message = queue.claim(id, TimePoint::max());
     files.steps.clear();
     REQUIRE((*message)->remove());
-    CHECK(files.steps == std::vector<std::string>{"unlink", "unlink"});
+    CHECK(files.steps == std::vector<std::string>{"unlink", "unlink", "unlink"});
     CHECK(names("Queue").empty());
 }
 

@@ -23,7 +23,10 @@ Result<int> remove(const TakingOutOptions& options, Environment& environment) {
         },
         [](const std::string&) {}));
     std::ranges::sort(entries, {}, &Takeable::name);
-    return take_out(options, entries, "removed", environment);
+    auto removed = take_out(options, entries, "removed", environment);
+    // Else a power cut brings back what was reported as removed.
+    if (removed && !options.dry_run) MAILROOT_TRY(mailroot->files.sync(mailroot->queue));
+    return removed;
 }
 
 }  // namespace

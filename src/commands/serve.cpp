@@ -97,6 +97,8 @@ class Service {
 
     smtp::Task<void> run() {
         loops_.start(folder_sync_.run());
+        // What a crash left ready goes before anything is attempted anew.
+        co_await recovery_.recover_now();
         loops_.start(recovery_.run());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());

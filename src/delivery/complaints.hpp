@@ -28,14 +28,17 @@ class Complaints {
 
  private:
     bool is_new(const std::string& name, const Error& reason) {
-        auto& said = said_[name];
-        if (said == reason.what) return false;
-        said = reason.what;
-        return true;
+        const auto [said, added] = said_.try_emplace(name, reason);
+        // What is wrong with a file's content has one wording; a disk in trouble names another
+        // temporary file each time.
+        const bool same = said->second.kind == reason.kind &&
+                          (reason.kind != Error::Kind::parse || said->second.what == reason.what);
+        said->second = reason;
+        return added || !same;
     }
 
     EventLog& log_;
-    std::map<std::string, std::string> said_;
+    std::map<std::string, Error> said_;
 };
 
 }  // namespace mailroot::delivery

@@ -1,9 +1,11 @@
 #include "delivery/courier.hpp"
 
+#include "delivery/insist.hpp"
 #include "delivery/outgoing.hpp"
 #include "delivery/retry_policy.hpp"
 #include "delivery/returner.hpp"
 #include "folders/drop.hpp"
+#include "folders/recovery.hpp"
 
 #include <algorithm>
 #include <random>
@@ -51,6 +53,7 @@ struct Courier::Round {
 
 smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message) {
     Round round(std::move(message));
+    if (!co_await finish_hand_overs(round)) co_return round.result;
     auto legs = co_await plan_legs(router_, round.envelope());
     round.open_legs = legs.size();
     smtp::TaskGroup running(context_.loop);
@@ -64,6 +67,16 @@ smtp::Task<AttemptResult> Courier::conclude(folders::QueuedMessage message,
     Round round(std::move(message));
     for (const auto index : round.message.unsettled()) round.verdicts[index] = verdicts[index];
     co_return co_await finish(round);
+}
+
+/// What a process that ended had ready of this message goes first.
+smtp::Task<bool> Courier::finish_hand_overs(Round& round) {
+    auto work = [&] {
+        return folders::finish_hand_overs(context_.mailroot, round.message, context_.ids);
+    };
+    const auto finished = co_await on_disk(context_, work);
+    if (!finished) context_.log.set_aside(round.message.id().text(), finished.error());
+    co_return finished.value_or(false);
 }
 
 smtp::Task<void> Courier::run_leg(Round& round, Leg leg) {
@@ -95,11 +108,12 @@ smtp::Task<void> Courier::record(Round& round, const Leg& leg, std::vector<Verdi
         round.verdicts[index] = std::move(verdicts[i]);
     }
     if (delivered.empty() || round.all_delivered()) co_return;
-    auto settle = [&] { return round.message.settle(delivered); };
-    auto settled = co_await on_disk(context_, settle);
-    // Delivered all the same. Should we end before the file goes, it will be delivered once more.
-    if (!settled)
-        context_.log.warning(std::move(settled).error().in(round.message.id().text()).what);
+    co_await settle(round, delivered);
+}
+
+smtp::Task<void> Courier::settle(Round& round, const std::vector<std::size_t>& recipients) {
+    auto mark = [&] { return round.message.settle(recipients); };
+    co_await insist(context_, mark);
 }
 
 smtp::Task<void> Courier::deliver_locally(Round& round, const Leg& leg) {
@@ -125,13 +139,13 @@ smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
     --round.open_legs;
     if (!file) co_return our_verdict(451, "4.3.0", file.error().what);
 
-    const bool last = round.all_delivered();
-    auto settle_and_show = [&]() -> Result<void> {
-        MAILROOT_TRY(last ? round.message.remove() : round.message.settle(leg.recipients));
-        return folder.show(*file, id, context_.ids.next());
-    };
-    auto shown = co_await on_disk(context_, settle_and_show);
-    round.removed = last;
+    if (round.all_delivered()) {
+        co_await remove(round);
+    } else {
+        co_await settle(round, leg.recipients);
+    }
+    auto show = [&] { return folder.show(*file, id, context_.ids.next()); };
+    auto shown = co_await on_disk(context_, show);
     // What is not shown yet is ready, and the next recovery shows it.
     if (!shown) context_.log.warning(shown.error().what);
     co_return our_verdict(250, "2.0.0", "delivered to Drop");
@@ -182,17 +196,20 @@ smtp::Task<void> Courier::give_back(Round& round) {
     round.result.failed = round.failed.size();
     round.result.badmail = given->badmail ? 1 : 0;
 
-    const bool last = round.result.deferred == 0;
-    std::vector<std::size_t> indexes;
-    for (const auto& one : round.failed) indexes.push_back(one.index);
-    auto settle_and_show = [&]() -> Result<void> {
-        MAILROOT_TRY(last ? round.message.remove() : round.message.settle(indexes));
+    if (round.result.deferred == 0) {
+        co_await remove(round);
+    } else {
+        std::vector<std::size_t> indexes;
+        for (const auto& one : round.failed) indexes.push_back(one.index);
+        co_await settle(round, indexes);
+    }
+    auto show = [&]() -> Result<void> {
         if (!given->badmail) return {};
         return folders::Badmail(context_.mailroot).show(*given->badmail, given->badmail_name);
     };
-    auto settled = co_await on_disk(context_, settle_and_show);
-    if (!settled) context_.log.warning(settled.error().what);
-    round.removed = last;
+    auto shown = co_await on_disk(context_, show);
+    // What is not shown yet is ready, and the next recovery shows it.
+    if (!shown) context_.log.warning(shown.error().what);
 
     for (const auto& one : round.failed) {
         context_.log.attempted(id, round.envelope().recipients[one.index].address, one.verdict,
@@ -225,16 +242,15 @@ smtp::Task<void> Courier::defer(Round& round) {
     round.result.next_attempt = next;
 }
 
+/// Nothing of it goes out again: it is removed, or where that cannot be, its marks say so.
 smtp::Task<void> Courier::remove(Round& round) {
-    auto unlink = [&] { return round.message.remove(); };
-    auto removed = co_await on_disk(context_, unlink);
-    if (!removed) {
-        // Settled but still there; marked as it is, it will not be sent again.
-        auto mark = [&] { return round.message.settle(round.message.unsettled()); };
-        auto marked = co_await on_disk(context_, mark);
-        context_.log.warning(removed.error().what);
-        if (!marked) context_.log.warning(marked.error().what);
-    }
+    auto remove_or_mark = [&]() -> Result<void> {
+        auto removed = round.message.remove();
+        if (removed) return removed;
+        MAILROOT_TRY(round.message.settle(round.message.unsettled()));
+        return {};
+    };
+    co_await insist(context_, remove_or_mark);
     round.removed = true;
 }
 

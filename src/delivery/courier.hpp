@@ -44,6 +44,7 @@ class Courier {
  private:
     struct Round;
 
+    smtp::Task<bool> finish_hand_overs(Round& round);
     smtp::Task<void> run_leg(Round& round, Leg leg);
     smtp::Task<void> deliver_locally(Round& round, const Leg& leg);
     smtp::Task<Verdict> drop(Round& round, const Leg& leg);
@@ -52,6 +53,7 @@ class Courier {
     smtp::Task<void> give_back(Round& round);
     smtp::Task<void> defer(Round& round);
     smtp::Task<void> remove(Round& round);
+    smtp::Task<void> settle(Round& round, const std::vector<std::size_t>& recipients);
 
     const Context& context_;
     Router& router_;

@@ -26,7 +26,7 @@ class FolderSync {
     bool stopping_ = false;
 };
 
-/// Syncs the folders now. What fails is said in the log: nothing is lost by it.
-smtp::Task<void> sync_folders(const Context& context);
+/// Runs a pass over a folder to its end, and FolderSync beside it.
+smtp::Task<void> with_folder_sync(Context& context, smtp::Task<void> pass);
 
 }  // namespace mailroot::delivery

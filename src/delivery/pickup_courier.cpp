@@ -1,11 +1,11 @@
 #include "delivery/pickup_courier.hpp"
 
+#include "delivery/insist.hpp"
 #include "delivery/outgoing.hpp"
 #include "folders/drop.hpp"
 #include "message/received.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 namespace mailroot::delivery {
 
@@ -13,9 +13,6 @@ namespace {
 
 // A file that was in hand at three crashes is the likely cause of them.
 constexpr int k_most_crashes = 3;
-
-// A disk that is full or ill is asked again so often.
-constexpr std::chrono::seconds k_disk_pause{10};
 
 PickupResult of_queue(const AttemptResult& result) {
     PickupResult wrapped;
@@ -31,6 +28,11 @@ struct PickupCourier::Taken {
     std::string name;
     message::PickupMessage message;
     std::string added;  ///< header fields of ours
+
+    /// How it is named to people.
+    [[nodiscard]] std::string place() const {
+        return name.empty() ? folders::pickup_name(file.id()) : name;
+    }
 };
 
 smtp::Task<PickupResult> PickupCourier::attempt(folders::TakenPickup file, std::string name) {
@@ -48,8 +50,7 @@ smtp::Task<PickupResult> PickupCourier::attempt(folders::TakenPickup file, std::
     if (!message) co_return co_await put_back(taken, message.error());
     taken.message = std::move(*message);
     taken.added = added_fields(taken);
-    const auto place = taken.name.empty() ? folders::pickup_name(taken.file.id()) : taken.name;
-    context_.log.picked_up(taken.file.id(), place, taken.message.envelope,
+    context_.log.picked_up(taken.file.id(), taken.place(), taken.message.envelope,
                            taken.message.unstuff ? "unstuff" : "raw");
     co_return co_await send(taken);
 }
@@ -109,8 +110,7 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
     PickupResult result;
     if (delivered == verdicts.size()) {
         auto unlink = [&] { return taken.file.remove(); };
-        auto removed = co_await on_disk(context_, unlink);
-        if (!removed) context_.log.warning(removed.error().what);
+        co_await insist(context_, unlink);
         context_.log.settled(taken.file.id());
         context_.moved_on();
     } else {
@@ -149,11 +149,10 @@ smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
     auto file = co_await on_disk(context_, prepare);
     if (!file && file.error().kind == Error::Kind::exists) co_return leave(taken, file.error());
     if (!file) co_return co_await put_back(taken, file.error());
-    auto settle_and_show = [&]() -> Result<void> {
-        MAILROOT_TRY(taken.file.remove());
-        return folder.show(*file, id, context_.ids.next());
-    };
-    auto shown = co_await on_disk(context_, settle_and_show);
+    auto unlink = [&] { return taken.file.remove(); };
+    co_await insist(context_, unlink);
+    auto show = [&] { return folder.show(*file, id, context_.ids.next()); };
+    auto shown = co_await on_disk(context_, show);
     // What is not shown yet is ready, and the next recovery shows it.
     if (!shown) context_.log.warning(shown.error().what);
     const Verdict verdict{Verdict::Kind::delivered, reply(250, "2.0.0", "delivered to Drop"), ""};
@@ -168,13 +167,18 @@ smtp::Task<PickupResult> PickupCourier::drop_straight(Taken& taken) {
     co_return result;
 }
 
-/// Writes the message of a file to Queue, under the same id. Its lock is gone when this returns.
-Result<void> PickupCourier::make_canonical(const Taken& taken) const {
+/// Writes the message of a file to Queue, under the same id, in place of the file. Its lock is gone
+/// when this returns.
+Result<void> PickupCourier::make_canonical(Taken& taken) const {
     auto file = folders::Queue(context_.mailroot).begin(taken.file.id(), taken.message.envelope);
     if (!file) return fail(std::move(file));
     const auto reader = taken.file.reader(taken.message, taken.added);
     MAILROOT_TRY(folders::copy_all(*reader, *file));
-    return file->commit();
+    MAILROOT_TRY(file->commit());
+    // While the message is locked: delivered by another process, it would leave the file behind, to
+    // be sent again. What cannot be removed goes with the message.
+    (void)taken.file.remove();
+    return {};
 }
 
 smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdict> verdicts) {
@@ -183,20 +187,12 @@ smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdi
     const bool any_delivered =
         std::ranges::any_of(taken.message.envelope.recipients, &Recipient::settled);
     if (!written && !any_delivered) co_return co_await put_back(taken, written.error());
-    while (!written) {
-        // Some have the message, and only this process knows who: it must not go back. The claim
-        // stays until the disk takes what is left.
-        context_.log.warning(written.error().what);
-        co_await smtp::pause(k_disk_pause);
-        written = co_await on_disk(context_, write);
-    }
-    // From here on the message is the one in Queue, and the file superseded even where it cannot be
-    // removed.
-    auto change_over = [&] {
-        (void)taken.file.remove();
+    // Some have the message, and only this process knows who: it must not go back.
+    if (!written) co_await insist(context_, write);
+    auto claim = [&] {
         return folders::Queue(context_.mailroot).claim(taken.file.id(), TimePoint::max());
     };
-    auto message = co_await on_disk(context_, change_over);
+    auto message = co_await on_disk(context_, claim);
     if (!message) context_.log.warning(message.error().what);
     PickupResult result;
     if (!message || !*message)
@@ -232,10 +228,10 @@ PickupResult PickupCourier::leave(const Taken& taken, const Error& reason) const
 }
 
 smtp::Task<PickupResult> PickupCourier::put_back(Taken& taken, const Error& reason) {
+    complaints_.say(taken.place(), reason);
+    // Left half taken it would pass for what a crash left.
     auto move = [&] { return taken.file.put_back(taken.name); };
-    auto moved = co_await on_disk(context_, move);
-    context_.log.set_aside(taken.name.empty() ? taken.file.id().text() : taken.name, reason);
-    if (!moved) context_.log.warning(moved.error().what);
+    co_await insist(context_, move);
     PickupResult result;
     result.deferred = 1;
     result.put_back = reason;

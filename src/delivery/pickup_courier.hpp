@@ -1,5 +1,6 @@
 #pragma once
 
+#include "delivery/complaints.hpp"
 #include "delivery/context.hpp"
 #include "delivery/courier.hpp"
 #include "folders/badmail.hpp"
@@ -24,7 +25,7 @@ class PickupCourier {
  public:
     /// Both must outlive it.
     PickupCourier(const Context& context, Courier& courier)
-        : context_(context), courier_(courier) {}
+        : context_(context), courier_(courier), complaints_(context.log) {}
 
     /// `name` is the file's in Pickup; empty where it is not known any more.
     smtp::Task<PickupResult> attempt(folders::TakenPickup file, std::string name);
@@ -37,7 +38,7 @@ class PickupCourier {
     std::uint64_t note_delivered(Taken& taken, const Leg& leg,
                                  const std::vector<Verdict>& verdicts) const;
     smtp::Task<PickupResult> drop_straight(Taken& taken);
-    [[nodiscard]] Result<void> make_canonical(const Taken& taken) const;
+    [[nodiscard]] Result<void> make_canonical(Taken& taken) const;
     smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);
     smtp::Task<PickupResult> reject(Taken& taken, folders::BadmailReason reason,
                                     std::string explanation);
@@ -48,6 +49,7 @@ class PickupCourier {
 
     const Context& context_;
     Courier& courier_;
+    Complaints complaints_;
 };
 
 }  // namespace mailroot::delivery

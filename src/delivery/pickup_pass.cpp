@@ -67,6 +67,16 @@ smtp::Task<void> try_settled(Pass& pass, smtp::TaskGroup& attempts) {
     co_await attempts.idle();
 }
 
+smtp::Task<void> run(Pass& pass, std::chrono::milliseconds wait) {
+    for (auto& error : co_await recover(pass.context))
+        pass.result.errors.push_back(std::move(error));
+    smtp::TaskGroup attempts(pass.context.loop, pass.context.settings.delivery.connections);
+    co_await try_all(pass, attempts);
+    if (pass.growing.empty()) co_return;
+    co_await smtp::pause(wait);
+    co_await try_settled(pass, attempts);
+}
+
 }  // namespace
 
 smtp::Task<PickupPassResult> run_pickup_pass(Context& context, Courier& courier,
@@ -75,19 +85,12 @@ smtp::Task<PickupPassResult> run_pickup_pass(Context& context, Courier& courier,
     Pass pass{context, pickup_courier, {}};
     std::vector<MessageId> reports;
     context.accepted = [&reports](const MessageId& id) { reports.push_back(id); };
-    for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
-    smtp::TaskGroup attempts(context.loop, context.settings.delivery.connections);
-    co_await try_all(pass, attempts);
-    if (!pass.growing.empty()) {
-        co_await smtp::pause(wait);
-        co_await try_settled(pass, attempts);
-    }
+    co_await with_folder_sync(context, run(pass, wait));
     if (!reports.empty()) {
         const auto sent = co_await run_queue_pass(context, courier, pickup_courier,
                                                   {std::exchange(reports, {}), false});
         pass.result += sent;
     }
-    co_await sync_folders(context);
     context.accepted = [](const MessageId&) {};
     for (const auto& [name, info] : pass.growing) pass.result.left.push_back(name);
     co_return std::move(pass.result);

@@ -64,6 +64,46 @@ Result<std::vector<folders::Queue::Entry>> next_entries(const Context& context,
     return folders::Queue(context.mailroot).first_after(last, k_at_once, wanted);
 }
 
+smtp::Task<void> attempt_selected(Pass& pass, smtp::TaskGroup& attempts,
+                                  const QueueSelection& selection) {
+    const bool by_time = selection.ids.empty() && !selection.all;
+    const auto began = pass.context.clock.now();
+    const auto due_by = by_time ? began : folders::whenever_due();
+    std::optional<MessageId> last;
+    for (bool more = true; more;) {
+        auto look = [&] { return next_entries(pass.context, selection, last, began); };
+        const auto found = co_await on_disk(pass.context, look);
+        if (!found) pass.result.errors.push_back(found.error());
+        more = found && found->size() == k_at_once;
+        for (const auto& entry : found.value_or(std::vector<folders::Queue::Entry>{})) {
+            co_await attempts.room();
+            attempts.start(entry.pickup ? resume_file(pass, entry.id)
+                                        : attempt_message(pass, entry.id, due_by));
+            last = entry.id;
+        }
+    }
+    co_await attempts.idle();
+}
+
+/// A report never begets a report, so this ends.
+smtp::Task<void> attempt_reports(Pass& pass, smtp::TaskGroup& attempts) {
+    while (!pass.reports.empty()) {
+        co_await attempts.room();
+        // Due at once, though the pass began before it came.
+        attempts.start(attempt_message(pass, pass.reports.front(), folders::whenever_due()));
+        pass.reports.pop_front();
+        if (pass.reports.empty()) co_await attempts.idle();
+    }
+}
+
+smtp::Task<void> run(Pass& pass, QueueSelection selection) {
+    for (auto& error : co_await recover(pass.context))
+        pass.result.errors.push_back(std::move(error));
+    smtp::TaskGroup attempts(pass.context.loop, pass.context.settings.delivery.connections);
+    co_await attempt_selected(pass, attempts, selection);
+    co_await attempt_reports(pass, attempts);
+}
+
 }  // namespace
 
 Result<std::vector<MessageId>> selected(const Context& context, const QueueSelection& selection) {
@@ -80,36 +120,9 @@ Result<std::vector<MessageId>> selected(const Context& context, const QueueSelec
 
 smtp::Task<PassResult> run_queue_pass(Context& context, Courier& courier,
                                       PickupCourier& pickup_courier, QueueSelection selection) {
-    const bool by_time = selection.ids.empty() && !selection.all;
-    const auto began = context.clock.now();
-    const auto due_by = by_time ? began : folders::whenever_due();
     Pass pass{context, courier, pickup_courier, {}};
-    for (auto& error : co_await recover(context)) pass.result.errors.push_back(std::move(error));
     context.accepted = [&pass](const MessageId& id) { pass.reports.push_back(id); };
-    smtp::TaskGroup attempts(context.loop, context.settings.delivery.connections);
-    std::optional<MessageId> last;
-    for (bool more = true; more;) {
-        auto look = [&] { return next_entries(context, selection, last, began); };
-        const auto found = co_await on_disk(context, look);
-        if (!found) pass.result.errors.push_back(found.error());
-        more = found && found->size() == k_at_once;
-        for (const auto& entry : found.value_or(std::vector<folders::Queue::Entry>{})) {
-            co_await attempts.room();
-            attempts.start(entry.pickup ? resume_file(pass, entry.id)
-                                        : attempt_message(pass, entry.id, due_by));
-            last = entry.id;
-        }
-    }
-    co_await attempts.idle();
-    // A report never begets a report, so this ends.
-    while (!pass.reports.empty()) {
-        co_await attempts.room();
-        // Due at once, though the pass began before it came.
-        attempts.start(attempt_message(pass, pass.reports.front(), folders::whenever_due()));
-        pass.reports.pop_front();
-        if (pass.reports.empty()) co_await attempts.idle();
-    }
-    co_await sync_folders(context);
+    co_await with_folder_sync(context, run(pass, std::move(selection)));
     context.accepted = [](const MessageId&) {};
     co_return std::move(pass.result);
 }

@@ -33,17 +33,18 @@ void Recovery::stop() {
     changed_.notify();
 }
 
+smtp::Task<void> Recovery::recover_now() {
+    (void)co_await drop_.follow();
+    (void)co_await badmail_.follow();
+    const auto began = steady_clock::now();
+    say_new(co_await recover(context_));
+    took_ = std::chrono::ceil<milliseconds>(steady_clock::now() - began);
+}
+
 smtp::Task<void> Recovery::run() {
     while (!stopping_) {
-        (void)co_await drop_.follow();
-        (void)co_await badmail_.follow();
-        const auto began = steady_clock::now();
-        const auto errors = co_await recover(context_);
-        const auto took = std::chrono::ceil<milliseconds>(steady_clock::now() - began);
-        say_new(errors);
-        if (!stopping_)
-            co_await changed_.wait_for(
-                until_next_look(context_.settings.pickup.rescan, took, true));
+        co_await changed_.wait_for(until_next_look(context_.settings.pickup.rescan, took_, true));
+        if (!stopping_) co_await recover_now();
     }
 }
 

@@ -4,6 +4,7 @@
 #include "delivery/folder_events.hpp"
 #include "smtp/loop.hpp"
 
+#include <chrono>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ class Recovery {
     /// All must outlive it.
     Recovery(const Context& context, Reactor& reactor);
 
+    /// A first time, to its end.
+    smtp::Task<void> recover_now();
+
+    /// Again and again, until stop().
     smtp::Task<void> run();
     void stop();
 
@@ -32,6 +37,7 @@ class Recovery {
     FolderEvents badmail_;
     std::set<std::string> wrong_;  ///< what the last recovery could not do
     smtp::Signal changed_;
+    std::chrono::milliseconds took_{};  ///< the last one
     bool stopping_ = false;
 };
 

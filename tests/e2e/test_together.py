@@ -1,10 +1,9 @@
 """Several processes work on one mailroot, and processes die: nothing is lost, nothing is sent twice."""
 
-import smtplib
 import subprocess
-import threading
 from collections import Counter
 
+from harness.load import Clients, Ledger, key_of, shown, wait_settled
 from harness.mail import envelope_block, message
 from harness.mailroot import PROGRAM
 from harness.waiting import wait_for
@@ -52,54 +51,23 @@ def test_serve_and_pickup_drain_at_once_deliver_once(mailroot):
     assert serve.stop() == 0
 
 
-class Load:
-    """Clients that note every message that was answered 250, until the service goes away."""
-
-    def __init__(self, serve, recipient, clients=6):
-        self.answered = []
-        self.enough = threading.Event()
-        self.threads = [
-            threading.Thread(target=self._send, args=[serve.port, recipient, n]) for n in range(clients)
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def _send(self, port, recipient, client_number):
-        number = 0
-        try:
-            with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
-                while True:
-                    subject = f"{client_number}-{number}"
-                    client.sendmail("app@local.example", [recipient], message(subject, body="x" * 70 + "\r\n"))
-                    self.answered.append(f"Subject: {subject}")
-                    number += 1
-                    if len(self.answered) >= 150:
-                        self.enough.set()
-        except (smtplib.SMTPException, OSError):
-            pass  # what was cut off was never answered for
-
-    def join(self):
-        for thread in self.threads:
-            thread.join()
-
-
-def kill_under_load(mailroot, recipient):
-    """The subjects of all messages that were answered 250 before kill -9."""
+def kill_under_load(mailroot, kind):
+    """The keys of all messages that were answered 250 before kill -9."""
     serve = mailroot.serve()
-    load = Load(serve, recipient)
-    assert load.enough.wait(60)
+    ledger = Ledger([kind])
+    clients = Clients(serve, ledger, seed=0, count=6)
+    wait_for(lambda: len(ledger.kept) >= 150, "150 messages to be answered", 60)
     serve.kill()
-    load.join()
-    return load.answered
+    clients.join()
+    return set(ledger.kept)
 
 
 def test_kill_9_loses_no_local_mail_that_was_answered_for_and_doubles_none(mailroot):
-    answered = kill_under_load(mailroot, "ann@local.example")
+    answered = kill_under_load(mailroot, "local")
     mailroot.serve()
-    mailroot.wait_idle()
-    mailroot.wait_handed_over()
-    counted = subjects(path.read_bytes() for path in mailroot.files("Drop"))
-    assert not set(answered) - set(counted), "lost"
+    wait_settled(mailroot)
+    counted = shown(mailroot, "Drop")
+    assert not answered - set(counted), "lost"
     assert set(counted.values()) == {1}, "doubled"
 
 
@@ -107,11 +75,11 @@ def test_kill_9_loses_no_remote_mail_that_was_answered_for(remote, sink):
     taken = sink(remote.first, remote.port)
     connections = 4
     remote.mailroot.configure(delivery={"connectionsPerDomain": connections})
-    answered = kill_under_load(remote.mailroot, "ann@example.net")
+    answered = kill_under_load(remote.mailroot, "remote")
     remote.mailroot.serve()
     remote.mailroot.wait_idle()
-    counted = subjects(dump.content for dump in taken.dumps())
-    assert not set(answered) - set(counted), "lost"
+    counted = Counter(key_of(dump.content) for dump in taken.dumps())
+    assert not answered - set(counted), "lost"
     # What a host had taken when we died, and we had not yet noted, goes out again; one per connection at most.
     assert sum(counted.values()) - len(counted) <= connections
 

@@ -1,7 +1,11 @@
 """Several processes work on one mailroot, and processes die: nothing is lost, nothing is sent twice."""
 
+import os
+import pathlib
 import subprocess
 from collections import Counter
+
+import pytest
 
 from harness.load import Clients, Ledger, key_of, shown, wait_settled
 from harness.mail import envelope_block, message
@@ -114,3 +118,67 @@ def test_kill_9_while_pickup_files_go_out_loses_none(remote, sink):
     counted = subjects(dump.content for dump in taken.dumps())
     assert len(counted) == 300, "lost"
     assert sum(counted.values()) - len(counted) <= connections
+
+
+# Of a message that a test writes by hand.
+ID = "01dd7c000000000000c0ffee"
+
+
+@pytest.fixture
+def slowed():
+    """slowed(call, ...): strace that lets each such call of a program wait for two seconds before it is made."""
+    tracers = []
+
+    def start(call, *arguments):
+        command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter=2000000"]
+        tracers.append(
+            subprocess.Popen(
+                [*command, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"},
+            )
+        )  # fmt: skip
+        return tracers[-1]
+
+    try:
+        subprocess.run(["strace", "-o", "/dev/null", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("to slow a process down needs strace, and leave to trace")
+    yield start
+    for tracer in tracers:
+        tracer.terminate()
+        tracer.communicate()
+
+
+def test_a_pickup_file_that_was_made_a_message_does_not_come_back(remote, sink, slowed):
+    """While the one is in place of the other and the other still there, nobody else may send it: were the file left
+    by a crash then, it would be sent again."""
+    mailroot, taken = remote.mailroot, sink(remote.first, remote.port)
+    serve = mailroot.serve()
+    attached = slowed("unlinkat", "-p", serve.process.pid)
+    assert "attached" in attached.stderr.readline()
+    mailroot.submit("x.eml", envelope_block("app@local.example", "ann@local.example", "bob@example.net") + message())
+    wait_for(lambda: mailroot.files("Queue", "*.eml"), "the message")
+    assert mailroot.files("Queue", "*.pickup")
+    mailroot.run("queue-retry", "--all")
+    serve.kill()
+    mailroot.serve()
+    wait_settled(mailroot)
+    mailroot.wait_files("Drop", 1)
+    assert [dump.recipients for dump in taken.dumps()] == [["bob@example.net"]]
+
+
+def test_a_hand_over_is_finished_while_another_makes_its_file_a_message(mailroot, slowed):
+    """What recovery saw of Queue before the change and what it saw after it are not put together."""
+    mailroot.create()
+    block = envelope_block("app@local.example", "ann@local.example")
+    (mailroot.folder("Queue") / f"{ID}.pickup").write_bytes(block + message())
+    ready = mailroot.folder("Drop") / f".{ID}.ready"
+    ready.write_bytes(block + b"Received: by mail.local.example; Tue, 24 Nov 2026 01:48:12 +0000\r\n" + message())
+    inode = ready.stat().st_ino
+    recovering = slowed("newfstatat", "-P", f"{ID}.pickup", PROGRAM, "--root", mailroot.root, "queue-retry")
+    wait_for(lambda: f":{inode} " in pathlib.Path("/proc/locks").read_text(), "the ready file to be locked")
+    mailroot.run("queue-retry", "--all")
+    recovering.communicate(timeout=60)
+    mailroot.run("queue-retry", "--all")
+    mailroot.wait_files("Drop", 1)
+    assert not mailroot.files("Queue")

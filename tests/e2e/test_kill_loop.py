@@ -94,9 +94,8 @@ def test_a_kill_at_any_moment_loses_nothing_and_doubles_only_what_was_under_way(
 
     doubled, allowed = 0, 0
     for place in ("steady", "fickle"):
-        arrived = world.arrived(place)
-        assert not ledger.lost_at(place, arrived), f"lost on the way to {place}"
-        early = [moment for times in arrived.values() for moment in sorted(times)[:-1]]
+        assert not ledger.lost_at(place, world.arrived(place)), f"lost on the way to {place}"
+        early = world.doubled(place)
         doubled, allowed = doubled + len(early), allowed + len(killer.ends) * CONNECTIONS
         assert not unexplained(early, killer.ends, CONNECTIONS), f"doubled at {place} without a kill"
     assert set(ledger.count_by(0)) == set(ledger.kinds)

@@ -96,8 +96,7 @@ def test_kill_9_in_the_middle_of_pickup_loses_none(mailroot):
             wait_for(lambda: mailroot.files("Drop"), "the first in Drop")
             serve.kill()
     mailroot.serve()
-    mailroot.wait_idle()
-    mailroot.wait_handed_over()
+    wait_settled(mailroot)
     counted = subjects(path.read_bytes() for path in mailroot.files("Drop"))
     assert len(counted) == 200 and set(counted.values()) == {1}
 

@@ -1,5 +1,6 @@
 """Load of which every message is accounted for: what was answered for, where it has to arrive, whether it is whole."""
 
+import asyncio
 import hashlib
 import itertools
 import os
@@ -16,7 +17,6 @@ from .mail import envelope_block, message
 from .mailroot import PROGRAM
 from .scripted import Scripted
 from .sink import parse_dump
-from .waiting import wait_for
 
 # By kind of message: its sender, and its recipients by the place where each arrives.
 KINDS = {
@@ -84,6 +84,28 @@ class Ledger:
     def lost_at(self, place, found):
         """The keys of those that are not among what was found there."""
         return {key for key in self.kept if place in KINDS[key.partition("-")[0]][1]} - set(found)
+
+
+# Between FILETIME's epoch, 1601, and that of time.time().
+FILETIME_EPOCH = 11644473600
+
+
+def put_into_queue(mailroot, key):
+    """As another process left it a minute ago: accepted, not settled, and due."""
+    kind, _, number = key.split("-")
+    sender, recipients = KINDS[kind]
+    accepted = time.time() - 60
+    filetime = int((accepted + FILETIME_EPOCH) * 10**7) + int(number)
+    block = envelope_block(f"<{sender}>", *(f"<{recipient}>" for recipient in recipients.values()))
+    trace = b"Received: from client.example by mail.local.example; Tue, 24 Nov 2026 01:48:12 +0000\r\n"
+    path = mailroot.folder("Queue") / f"{filetime:016x}{0xC0FFEE:08x}.eml"
+    path.write_bytes(block + trace + numbered(key))
+    os.utime(path, (accepted, accepted))
+
+
+def put_into_pickup(mailroot, key):
+    sender, recipients = KINDS[key.partition("-")[0]]
+    mailroot.submit(f"{key}.eml", envelope_block(f"<{sender}>", *recipients.values()) + numbered(key))
 
 
 class Clients:
@@ -220,16 +242,17 @@ class Again:
 
 
 class Fickle(Scripted):
-    """Puts mail off with 451 while `willing` is not set; notes when each message was taken."""
+    """Puts mail off with 451 where it is told so, and takes each message after `pause` seconds; notes when that was."""
 
     def __init__(self, address, port):
-        self.times = []
+        self.times, self.pause = [], 0
         super().__init__(address, port)
 
     def set_willing(self, willing):
         self.on_mail = None if willing else "451 4.3.2 not now"
 
     async def handle_DATA(self, server, session, envelope):
+        await asyncio.sleep(self.pause)
         self.times.append(time.time())
         return await super().handle_DATA(server, session, envelope)
 
@@ -253,6 +276,10 @@ class World:
             times.setdefault(key_of(content), []).append(moment)
         return times
 
+    def doubled(self, place):
+        """When each copy was taken that another one followed."""
+        return [moment for times in self.arrived(place).values() for moment in sorted(times)[:-1]]
+
     def close(self):
         self.fickle.leave()
 
@@ -263,12 +290,16 @@ def shown(mailroot, place):
     return Counter(key_of(path.read_bytes()) for path in mailroot.files(place, pattern))
 
 
+# What is left of a message until all of it is done. A history may stand alone in Queue: the sweep takes it later.
+UNSETTLED = ["Pickup/[!.]*", "Queue/*.eml", "Queue/*.pickup", "Drop/.*.ready", "Badmail/.*.ready"]
+
+
 def wait_settled(mailroot, seconds=60):
-    """Nothing left to take, to send, or to show. A history may be left alone in Queue: the sweep takes it later."""
-    unsettled = ["Pickup/*", "Queue/*.eml", "Queue/*.pickup", "Drop/.*.ready", "Badmail/.*.ready"]
-    wait_for(
-        lambda: not any(any(mailroot.root.glob(pattern)) for pattern in unsettled), "all to be settled", seconds
-    )
+    """Nothing left to take, to send, or to show."""
+    deadline = time.monotonic() + seconds
+    while left := [path for pattern in UNSETTLED for path in mailroot.root.glob(pattern)]:
+        assert time.monotonic() < deadline, f"not settled in {seconds} s: {left[:9]}"
+        time.sleep(0.05)
 
 
 def unexplained(moments, ends, connections):

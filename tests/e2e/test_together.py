@@ -1,5 +1,6 @@
 """Several processes work on one mailroot, and processes die: nothing is lost, nothing is sent twice."""
 
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -164,6 +165,22 @@ def test_a_pickup_file_that_was_made_a_message_does_not_come_back(remote, sink, 
     wait_settled(mailroot)
     mailroot.wait_files("Drop", 1)
     assert [dump.recipients for dump in taken.dumps()] == [["bob@example.net"]]
+
+
+def test_a_pickup_file_beside_the_message_made_of_it_is_not_sent(mailroot):
+    """Nor later, where somebody held it when the message was settled."""
+    mailroot.create()
+    block = envelope_block("<app@local.example>", "<ann@local.example>")
+    trace = b"Received: by mail.local.example; Tue, 24 Nov 2026 01:48:12 +0000\r\n"
+    (mailroot.folder("Queue") / f"{ID}.eml").write_bytes(block + trace + message())
+    with open(mailroot.folder("Queue") / f"{ID}.pickup", "wb") as superseded:
+        superseded.write(block + message())
+        superseded.flush()
+        fcntl.flock(superseded, fcntl.LOCK_EX)
+        mailroot.run("queue-retry", "--all")
+    mailroot.run("queue-retry", "--all")
+    mailroot.wait_files("Drop", 1)
+    assert not mailroot.files("Queue")
 
 
 def test_a_hand_over_is_finished_while_another_makes_its_file_a_message(mailroot, slowed):

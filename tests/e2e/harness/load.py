@@ -216,11 +216,11 @@ class Writers:
 
 
 class Again:
-    """One command, run again and again until join(). Its exit codes are in `codes`."""
+    """One command, run again and again until join(). What it said on stderr last is in `said`, by exit code."""
 
     def __init__(self, mailroot, *arguments):
         self.command = [PROGRAM, "--root", mailroot.root, *arguments]
-        self.codes = Counter()
+        self.said = {}
         self.stopping = threading.Event()
         self.process = None
         self.thread = threading.Thread(target=self._run)
@@ -228,8 +228,11 @@ class Again:
 
     def _run(self):
         while not self.stopping.wait(0.05):
-            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            self.codes[self.process.wait()] += 1
+            self.process = subprocess.Popen(
+                self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+            said = self.process.communicate()[1]
+            self.said[self.process.returncode] = said
 
     def kill(self):
         """Kills the run that is under way, if one is."""

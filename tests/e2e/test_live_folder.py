@@ -50,12 +50,14 @@ def submit(mailroot, *recipients, sender="app@local.example", content=None):
 
 
 def wait_deferred(mailroot, recipient):
-    """The queue file of the message to `recipient`, once an attempt has left its history."""
+    """The queue file of the message to `recipient`, once an attempt has left its history and its time."""
 
     def deferred():
         for path in mailroot.files("Queue", "*.eml"):
             history = path.with_suffix(".json")
-            if history.exists() and f"x-receiver: <{recipient}>".encode() in path.read_bytes():
+            owed = f"x-receiver: <{recipient}>".encode() in path.read_bytes()
+            # The time of the next attempt is set last.
+            if owed and history.exists() and path.stat().st_mtime_ns > history.stat().st_mtime_ns:
                 return path
         return None
 

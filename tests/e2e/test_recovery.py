@@ -598,14 +598,16 @@ def is_settled(mailroot, recipient):
 
 
 class AnswersLast(Scripted):
-    """Takes a message once its other copy is in Drop: so the order of steps is the same at every run."""
+    """Takes a message once its other copy is in Drop: so the order of steps is the same at every run. A while is
+    enough, for a copy that a process left half handed over may have to wait for us."""
 
     def __init__(self, mailroot, address, port):
         self.mailroot = mailroot
         super().__init__(address, port)
 
     async def handle_DATA(self, server, session, envelope):
-        while "D" not in states(self.mailroot):
+        deadline = time.monotonic() + 2
+        while "D" not in states(self.mailroot) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         return await super().handle_DATA(server, session, envelope)
 
@@ -764,6 +766,35 @@ def test_killed_at_every_step_of_a_retry(remote, answers_last, lives, armed):
     assert deliveries.twice > 0
 
 
+def test_killed_at_every_step_of_a_retry_beside_a_running_serve(remote, answers_last, lives, armed, workspace):
+    """What the one leaves the other finishes, without a start of its own."""
+    mailroot, host = remote.mailroot, answers_last
+    serve = mailroot.serve()
+    retry, seen = command(mailroot, armed, "queue-retry", "--all"), set()
+
+    def run(life):
+        name = f"{new_id()}.eml"
+        draft = workspace / name
+        draft.write_bytes(ours(BOB, ANN, body="mixed\r\n"))
+        in_an_hour = time.time() + 3600
+        os.utime(draft, (in_an_hour, in_an_hour))
+        draft.rename(mailroot.folder("Queue") / name)
+        return retry(life)
+
+    for found in at_every_step(mailroot, lives, run):
+        seen |= found
+        wait_for(lambda: not states(mailroot) & {"H2 in Drop"}, "the hand-over to be finished")
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            (path,) = mailroot.files("Queue", "*.eml")
+            path.touch()
+        wait_settled(mailroot)
+        check_one_in_drop(mailroot, b"\r\n\r\nmixed\r\n")
+        assert host.recipients() in ([BOB], [BOB, BOB]), "a second time where its 250 was not noted"
+        host.taken.clear()
+    assert {"Q2", "H1 in Drop", "D"} <= seen
+    assert serve.stop() == 0
+
+
 def test_killed_at_every_step_of_a_failure(remote, scripted, lives, armed):
     """Nobody can be told of it, for the message is a report itself: it goes to Badmail, for bob alone."""
     mailroot = remote.mailroot.create()
@@ -785,6 +816,31 @@ def test_killed_at_every_step_of_a_failure(remote, scripted, lives, armed):
         assert "nobody here" in bad.with_suffix(".bdr").read_text() and bad.with_suffix(".bdp").exists()
         assert not host.taken
     assert {"Q2", "H1 in Drop", "H2 in Drop", "D", "H1 in Badmail", "H2 in Badmail", "B"} <= seen
+
+
+def test_killed_at_every_step_of_a_report(remote, scripted, lives, armed):
+    """The sender is told of the failure; a second time where we died before the first was noted."""
+    mailroot = remote.mailroot.create()
+    scripted(remote.first, remote.port, refuse={BOB: NEVER})
+    retry, seen = command(mailroot, armed, "queue-retry", "--all"), set()
+
+    def run(life):
+        lay(mailroot, "Queue", f"{new_id()}.eml", ours(BOB))
+        return retry(life)
+
+    twice = 0
+    for found in at_every_step(mailroot, lives, run):
+        seen |= found
+        told, owed = len(mailroot.files("Drop")), not is_settled(mailroot, BOB)
+        finish(mailroot)
+        reports = mailroot.files("Drop")
+        assert len(reports) == 1 or (len(reports) == 2 and told == 1 and owed)
+        twice += len(reports) == 2
+        for report in reports:
+            text = report.read_text()
+            assert "x-receiver: app@local.example" in text and "Action: failed" in text and "nobody here" in text
+        assert not mailroot.files("Badmail")
+    assert {"Q2", "H1 in Drop", "D"} <= seen and twice > 0
 
 
 def test_killed_at_every_step_of_a_file_that_is_not_mail(mailroot, lives, armed):

@@ -128,7 +128,12 @@ def states(mailroot):
 def wait_settled(mailroot):
     """Nothing is left to take, to send, or to finish; what is to be swept one day may be."""
     left = {"P1", "P2", "Q2", "Q3", "H2 in Drop", "H2 in Badmail"}
-    wait_for(lambda: not states(mailroot) & left, "nothing to be left to take, to send or to finish")
+
+    def settled():
+        assert mailroot.serving[-1].running(), "serve ended by itself"
+        return not states(mailroot) & left
+
+    wait_for(settled, "nothing to be left to take, to send or to finish")
 
 
 def finish(mailroot):

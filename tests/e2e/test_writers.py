@@ -1,6 +1,7 @@
 """Writers as they are: however a program puts a file into Pickup, it arrives once, whole, and hinders no other."""
 
 import collections
+import contextlib
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import time
 
 import pytest
 
+from harness import mailroot as harness_mailroot
 from harness.length import length
 from harness.mail import message, split_block, without_trace
 from harness.waiting import wait_for
@@ -251,6 +253,31 @@ def test_a_file_that_is_written_over_under_its_name_is_a_new_one(mailroot):
         wait_for(lambda: not path.exists(), "the file to be taken")
     wait_drops(mailroot, 20)
     assert subjects(mailroot) == {f"number {number}": 1 for number in range(20)}
+
+
+def test_a_file_may_be_opened_again_while_serve_asks_who_writes_it(mailroot, workspace, monkeypatch):
+    """The question is a lease, and a writer breaks it; strace keeps the moment between its grant and its return open."""
+    strace = ["strace", "-D", "-q", "-f", "-o", "/dev/null", "-e", "trace=fcntl", "-e", "inject=fcntl:delay_exit=50000"]
+    script = workspace / "slowly"
+    script.write_text(f'#!/bin/sh\nexec {" ".join(strace)} {harness_mailroot.PROGRAM} "$@"\n')
+    script.chmod(0o755)
+    try:
+        subprocess.run([*strace, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("to slow the program down needs strace, and leave to trace")
+    monkeypatch.setattr(harness_mailroot, "PROGRAM", str(script))
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
+    serve = mailroot.serve()
+    for number in range(3):
+        path = pickup(mailroot, f"{number}.eml")
+        linked_in(path, message(f"number {number}", to=ANN), workspace / "draft")
+        deadline = time.monotonic() + 5
+        with contextlib.suppress(FileNotFoundError):
+            while time.monotonic() < deadline:
+                os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+        assert serve.running(), f"it ended with {serve.process.returncode}"
+    wait_drops(mailroot, 3)
+    assert subjects(mailroot) == {f"number {number}": 1 for number in range(3)}
 
 
 NAMES = [

@@ -27,11 +27,12 @@ SETTINGS = {
 
 
 class Serve:
-    """A running `mailroot serve`. Its lines on stderr are in `said`."""
+    """A running `mailroot serve`. Its lines on stderr are in `said`. `under` is a command that runs the program in
+    its own place: `faketime -2h`."""
 
-    def __init__(self, mailroot, *arguments):
+    def __init__(self, mailroot, *arguments, under=()):
         self.process = subprocess.Popen(
-            [PROGRAM, "--root", mailroot.root, "serve", "--listen", "127.0.0.1:0", *arguments],
+            [*under, PROGRAM, "--root", mailroot.root, "serve", "--listen", "127.0.0.1:0", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -101,8 +102,8 @@ class Mailroot:
     def folder(self, name):
         return self.root / name
 
-    def serve(self, *arguments):
-        serve = Serve(self, *arguments)
+    def serve(self, *arguments, under=()):
+        serve = Serve(self, *arguments, under=under)
         self.serving.append(serve)
         return serve
 

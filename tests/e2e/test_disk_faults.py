@@ -277,6 +277,7 @@ WINDOWS = [
     Window("pwrite64", "ENOSPC"),
     Window("flock", "EIO"),
     Window("renameat", "ENOSPC", "Queue"),
+    Window("renameat2", "EIO"),
     Window("renameat2", "EACCES", "Pickup"),
     Window("renameat2", "EIO", "Queue"),
     Window("renameat2", "EIO", "Drop"),

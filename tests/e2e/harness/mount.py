@@ -25,7 +25,11 @@ class Mount:
     def remount(self, mode):
         """`ro` or `rw`; refused as long as a file is open for writing, and so asked again."""
         command = ["mount", "-o", f"remount,{mode}", self.folder]
-        wait_for(lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0, " ".join(map(str, command)))
+
+        def remounted():
+            return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+        wait_for(remounted, f"{self.folder} to be {mode}")
 
     def fill(self):
         """Leaves no room for another octet; gives the file that has to go for some."""

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import platform
+import re
 import select
 import socket
 import struct
@@ -39,7 +40,7 @@ class Disk:
         self.command = [sys.executable, "-B", __file__, os.fspath(door)]
         self.steps, self.failed = [], []
         self.lock = threading.Lock()
-        self.call, self.error, self.first, self.last = None, 0, 0, 0
+        self.heal()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(os.fspath(door))
         self.listener.listen()
@@ -52,14 +53,15 @@ class Disk:
             steps, self.steps = self.steps, []
         return steps
 
-    def fail(self, call, error, first, last=None):
-        """From now on counted: the first to the last call of that name fail, or all from the first on."""
+    def fail(self, call, error, first=1, last=sys.maxsize, where=""):
+        """From now on counted: the first to the last call of that name fail, of those that `where` is found in."""
         with self.lock:
-            self.call, self.error, self.first, self.last = call, error, first, last or sys.maxsize
+            self.call, self.error, self.first, self.last = call, error, first, last
+            self.where = re.compile(where)
             self.steps = []
 
     def heal(self):
-        self.fail(None, 0, 0)
+        self.fail(None, 0)
 
     def _watch(self):
         connection, _ = self.listener.accept()
@@ -89,7 +91,7 @@ class Disk:
         step = f"{call} {os.path.relpath(path, self.root)}"
         with self.lock:
             self.steps.append(step)
-            if call != self.call:
+            if call != self.call or not self.where.search(step):
                 return 0
             self.first, self.last = self.first - 1, self.last - 1
             if self.first > 0 or self.last < 0:

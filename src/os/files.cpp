@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <dirent.h>
@@ -249,6 +250,10 @@ class SystemFiles final : public Files {
     }
 
     Writers writers(const Fd& fd) override {
+        // Who opens the file for writing meanwhile is let through as we give the lease back; of
+        // that the system tells by SIGIO, which would end the process. SIGURG is ignored where
+        // nobody asked for it.
+        if (::fcntl(fd.number(), F_SETSIG, SIGURG) != 0) return Writers::unknown;
         if (::fcntl(fd.number(), F_SETLEASE, F_RDLCK) != 0)
             return errno == EAGAIN ? Writers::some : Writers::unknown;
         ::fcntl(fd.number(), F_SETLEASE, F_UNLCK);

@@ -36,7 +36,8 @@ struct Courier::Round {
     folders::QueuedMessage message;
     std::vector<std::optional<Verdict>> verdicts;  ///< of this round, by recipient
     std::size_t open_legs = 0;
-    bool removed = false;  ///< the file is gone; nothing of it may be touched
+    std::size_t settling = 0;  ///< legs whose recipients are being marked
+    bool removed = false;      ///< the file is gone; nothing of it may be touched
     std::vector<FailedRecipient> failed;
     AttemptResult result;
 
@@ -45,7 +46,8 @@ struct Courier::Round {
     /// Whether nothing will be left once the verdicts so far are carried out: then the file is
     /// removed instead of marked.
     [[nodiscard]] bool all_delivered() const {
-        return open_legs == 0 && std::ranges::all_of(verdicts, [](const auto& verdict) {
+        return open_legs == 0 && settling == 0 &&
+               std::ranges::all_of(verdicts, [](const auto& verdict) {
                    return !verdict || verdict->kind == Verdict::Kind::delivered;
                });
     }
@@ -113,7 +115,9 @@ smtp::Task<void> Courier::record(Round& round, const Leg& leg, std::vector<Verdi
 
 smtp::Task<void> Courier::settle(Round& round, const std::vector<std::size_t>& recipients) {
     auto mark = [&] { return round.message.settle(recipients); };
+    ++round.settling;
     co_await insist(context_, mark);
+    --round.settling;
 }
 
 smtp::Task<void> Courier::deliver_locally(Round& round, const Leg& leg) {

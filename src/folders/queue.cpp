@@ -74,7 +74,9 @@ Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::str
                                         os::Files::Access access) {
     auto& files = mailroot.files;
     auto fd = files.open(mailroot.queue, name, access);
-    if (!fd && fd.error().kind == Error::Kind::not_found) return std::nullopt;
+    // Busy: another process asks by a lease who writes it.
+    if (!fd && (fd.error().kind == Error::Kind::not_found || fd.error().kind == Error::Kind::busy))
+        return std::nullopt;
     if (!fd) return fail(std::move(fd));
     const auto locked = files.lock(*fd);
     if (!locked) return tl::unexpected(Error(locked.error()).in(mailroot.queue.place(name)));

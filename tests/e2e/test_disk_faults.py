@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import re
+import subprocess
 import shutil
 import smtplib
 import sys
@@ -168,7 +169,7 @@ class Bench:
             scenario.mailroot.serve()
             scenario.wait_settled()
             scenario.judge(once_more=any(RECORD.search(step) for step in failed))
-        except AssertionError as wrong:
+        except (AssertionError, subprocess.TimeoutExpired) as wrong:
             return "\n".join([f"{trouble}: {wrong}", *failed[:20], *(serve.said if serve else [])])
         finally:
             scenario.close()

@@ -256,8 +256,9 @@ def test_a_file_that_is_written_over_under_its_name_is_a_new_one(mailroot):
 
 
 def test_a_file_may_be_opened_again_while_serve_asks_who_writes_it(mailroot, workspace, monkeypatch):
-    """The question is a lease, and a writer breaks it; strace keeps the moment between its grant and its return open."""
-    strace = ["strace", "-D", "-q", "-f", "-o", "/dev/null", "-e", "trace=fcntl", "-e", "inject=fcntl:delay_exit=50000"]
+    """The question is a lease, and a writer breaks it; strace makes the moment long in which it can."""
+    strace = ["strace", "-D", "-q", "-f", "-o", "/dev/null"]
+    strace += ["-e", "trace=fcntl", "-e", "inject=fcntl:delay_exit=50000"]
     script = workspace / "slowly"
     script.write_text(f'#!/bin/sh\nexec {" ".join(strace)} {harness_mailroot.PROGRAM} "$@"\n')
     script.chmod(0o755)

@@ -65,3 +65,19 @@ TEST_CASE("a watch tells when the folder itself goes") {
     std::filesystem::rename(scratch.path() / "Pickup", scratch.path() / "Other");
     CHECK(told(*watch) == "moved ;");
 }
+
+TEST_CASE("events that the system could not keep are told as lost") {
+    const ScratchFolder scratch;
+    const auto folder = system_files().open_folder(scratch.path());
+    auto watch = FolderWatch::open(*folder, FolderWatch::Of::files);
+    REQUIRE(watch);
+    int kept = 0;
+    std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> kept;
+    REQUIRE(kept > 0);
+    // In turn: of equal events one after the other the system keeps one.
+    for (int i = 0; i <= kept; ++i) std::ofstream(scratch.path() / (i % 2 == 0 ? "a" : "b"));
+    const auto events = watch->events();
+    REQUIRE_FALSE(events.empty());
+    CHECK(events.back().kind == FolderWatch::Event::Kind::lost);
+    CHECK(watch->events().empty());
+}

@@ -118,15 +118,15 @@ void QueueRunner::done_with(const MessageId& id) {
 }
 
 void QueueRunner::heard(const FolderEvents::Event& event) {
-    if (event.kind == FolderEvents::Event::Kind::lost) {
+    using Kind = FolderEvents::Event::Kind;
+    const bool is_message = folders::Queue::is_message(event.name);
+    if (event.kind == Kind::lost || (is_message && heard_.size() >= k_known)) {
         look_soon();
-    } else if (!folders::Queue::is_own(event.name)) {
-        if (event.kind == FolderEvents::Event::Kind::whole) by_hand_.closed(event.name);
-    } else if (folders::Queue::is_message(event.name)) {
-        if (heard_.size() >= k_known)
-            look_soon();
-        else if (heard_.insert(event.name).second)
-            changed_.notify();
+    } else if (is_message) {
+        heard_.insert(event.name);
+        changed_.notify();
+    } else if (event.kind == Kind::whole) {
+        by_hand_.closed(event.name);
     }
 }
 
@@ -144,10 +144,11 @@ milliseconds QueueRunner::until_look() const {
 
 smtp::Task<void> QueueRunner::keep_looking() {
     while (!stopping_) {
-        if (!heard_.empty()) {
-            co_await look_at_heard();
-        } else if (const auto until = until_look(); until <= 0ms) {
+        const auto until = until_look();
+        if (until <= 0ms) {
             co_await look();
+        } else if (!heard_.empty()) {
+            co_await look_at_heard();
         } else {
             co_await changed_.wait_for(std::min(until, k_longest_wait));
         }

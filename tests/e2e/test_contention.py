@@ -15,13 +15,13 @@ PATIENCE = 240
 
 def begin(mailroot, *command):
     return subprocess.Popen(
-        [PROGRAM, "--root", mailroot.root, *command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [PROGRAM, "-q", "--root", mailroot.root, *command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
 def delivered_by(process):
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode in (0, 75)
+    output, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, 75), said.decode()[-2000:]
     return json.loads(output)["delivered"]
 
 

@@ -70,6 +70,11 @@ struct Locked {
     os::FileInfo info;
 };
 
+bool still_names(const Mailroot& mailroot, const std::string& name, const os::FileInfo& file) {
+    const auto named = mailroot.files.info(mailroot.queue, name);
+    return named && named->same_file(file);
+}
+
 Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::string& name,
                                         os::Files::Access access) {
     auto& files = mailroot.files;
@@ -85,8 +90,7 @@ Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::str
     // Between open and lock another may have finished with it.
     const auto held = files.info(*fd);
     if (!held) return tl::unexpected(Error(held.error()).in(mailroot.queue.place(name)));
-    const auto named = files.info(mailroot.queue, name);
-    if (!named || !named->same_file(*held)) return std::nullopt;
+    if (!still_names(mailroot, name, *held)) return std::nullopt;
     if (held->kind != os::FileInfo::Kind::regular)
         return fail(Error::Kind::parse, mailroot.queue.place(name) + ": not a plain file");
     return Locked{std::move(*fd), *held};
@@ -336,9 +340,11 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
     const auto superseded = os::is_there(mailroot_.files, mailroot_.queue, message_name(id));
     if (!superseded) return tl::unexpected(superseded.error());
     if (*superseded) {
-        MAILROOT_TRY(mailroot_.files.unlink(mailroot_.queue, pickup_name(id)));
+        MAILROOT_TRY(remove_pickup(mailroot_, id));
         return std::nullopt;
     }
+    // Whoever settled the message that it was made of has removed both, this file first.
+    if (!still_names(mailroot_, pickup_name(id), (*locked)->info)) return std::nullopt;
     // Counted before it is touched: the file may be what ends us.
     auto history = read_history(mailroot_, id);
     ++history.crashes;

@@ -220,6 +220,8 @@ Result<message::PickupMessage> TakenPickup::scan(message::PickupRules rules) {
         MAILROOT_TRY(scanner.feed(std::string_view(buffer).substr(0, *got)));
         at += *got;
     }
+    // What can be read through ended nobody.
+    (void)remove_history();
     return scanner.finish();
 }
 
@@ -345,10 +347,12 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
     }
     // Whoever settled the message that it was made of has removed both, this file first.
     if (!still_names(mailroot_, pickup_name(id), (*locked)->info)) return std::nullopt;
-    // Counted before it is touched: the file may be what ends us.
+    // Counted before it is touched: the file may be what ends us. Not synced: of a power cut no
+    // file is the cause.
     auto history = read_history(mailroot_, id);
     ++history.crashes;
-    MAILROOT_TRY(write_history(mailroot_, id, history));
+    MAILROOT_TRY(os::commit_unsynced(mailroot_.files, mailroot_.queue, history_name(id),
+                                     history_text(history)));
     return TakenPickup(mailroot_, id, std::move((*locked)->fd), history.crashes);
 }
 

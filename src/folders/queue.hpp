@@ -63,10 +63,11 @@ class TakenPickup {
  public:
     [[nodiscard]] const MessageId& id() const { return id_; }
 
-    /// How many processes ended while they had it in hand.
+    /// How many processes ended in a row before they had read it through.
     [[nodiscard]] int crashes() const { return crashes_; }
 
-    /// Reads it through. Kind::parse says what is wrong and at which line.
+    /// Reads it through; what was counted against it is forgotten. Kind::parse says what is wrong
+    /// and at which line.
     Result<message::PickupMessage> scan(message::PickupRules rules);
 
     /// The canonical message with `added` header fields in front; only after scan(). The reader

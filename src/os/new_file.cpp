@@ -27,7 +27,11 @@ Result<void> remove_abandoned(Files& files, const Folder& folder, std::string_vi
     if (!fd) return fail(std::move(fd));
     auto locked = files.lock(*fd);
     if (!locked) return fail(std::move(locked), folder.place(name));
-    if (!*locked) return fail(Error::Kind::busy, folder.place(name) + ": taken by another");
+    // Another may have removed it, and begun one of its own under the name.
+    const auto held = files.info(*fd), named = files.info(folder, name);
+    const bool is_it = held && named && named->same_file(*held);
+    if (!*locked || !is_it)
+        return fail(Error::Kind::busy, folder.place(name) + ": taken by another");
     return files.unlink(folder, name);
 }
 
@@ -60,6 +64,10 @@ Result<void> NewFile::name(std::string_view new_name) {
 
 Result<void> NewFile::replace(std::string_view new_name) {
     MAILROOT_TRY(sync());
+    return replace_unsynced(new_name);
+}
+
+Result<void> NewFile::replace_unsynced(std::string_view new_name) {
     MAILROOT_TRY(files_.replace(folder_, name_, new_name));
     name_ = new_name;
     temporary_ = false;
@@ -88,6 +96,14 @@ Result<void> commit(Files& files, const Folder& folder, std::string_view name,
     MAILROOT_TRY(file->append(octets));
     MAILROOT_TRY(overwrite == Overwrite::yes ? file->replace(name) : file->name(name));
     return files.sync(folder);
+}
+
+Result<void> commit_unsynced(Files& files, const Folder& folder, std::string_view name,
+                             std::string_view octets) {
+    auto file = NewFile::create(files, folder, '.' + std::string(name) + ".tmp");
+    if (!file) return fail(std::move(file));
+    MAILROOT_TRY(file->append(octets));
+    return file->replace_unsynced(name);
 }
 
 }  // namespace mailroot::os

@@ -30,6 +30,9 @@ class NewFile {
     /// The same, over what has the new name.
     Result<void> replace(std::string_view new_name);
 
+    /// The same without syncing the octets.
+    Result<void> replace_unsynced(std::string_view new_name);
+
     /// Gives a named file another name, never over another.
     Result<void> rename(std::string_view new_name);
 
@@ -52,5 +55,10 @@ enum class Overwrite { no, yes };
 /// failure removes the temporary file and says which step it was.
 Result<void> commit(Files& files, const Folder& folder, std::string_view name,
                     std::string_view octets, Overwrite overwrite);
+
+/// The same without a sync, over what has the name: a crash of ours leaves the old file or the new
+/// one, a power cut perhaps neither.
+Result<void> commit_unsynced(Files& files, const Folder& folder, std::string_view name,
+                             std::string_view octets);
 
 }  // namespace mailroot::os

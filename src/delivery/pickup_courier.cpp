@@ -11,7 +11,7 @@ namespace mailroot::delivery {
 
 namespace {
 
-// A file that was in hand at three crashes is the likely cause of them.
+// A file that nobody lives to read through is the likely cause.
 constexpr int k_most_crashes = 3;
 
 PickupResult of_queue(const AttemptResult& result) {
@@ -82,9 +82,7 @@ smtp::Task<PickupResult> PickupCourier::send(Taken& taken) {
                               reply(554, "5.4.6", "too many hops: this may be a mail loop"), ""};
         co_return co_await queue_up(taken, {recipients, verdict});
     }
-    // A process ended over it: made canonical it is a message like any other. So only a file that
-    // cannot even be read through is counted a second time, not one that waited for a host at three
-    // stops.
+    // A process ended while it had this file: made canonical it is a message like any other.
     if (taken.file.crashes() > 0) co_return co_await queue_up(taken, {});
     const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope);
     if (legs.size() != 1) co_return co_await queue_up(taken, {});

@@ -21,8 +21,8 @@ struct History {
         int count = 0;      ///< attempts so far
     };
 
-    int attempts = 0;                           ///< of the message
-    int crashes = 0;                            ///< processes that ended while they had it in hand
+    int attempts = 0;  ///< of the message
+    int crashes = 0;   ///< processes that ended before they had read a pickup file through
     std::map<std::string, Attempt> recipients;  ///< by address text
 };
 

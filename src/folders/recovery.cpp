@@ -195,8 +195,11 @@ void recover_file(const Mailroot& mailroot, const os::Folder& folder, const std:
                   TimePoint now, MessageIdSource& ids, Recovered& recovered) {
     if (const auto ready = ready_name(name); ready && &folder != &mailroot.queue) {
         auto shown = finish(mailroot, folder, &folder == &mailroot.badmail, *ready, ids);
-        if (!shown) recovered.errors.push_back(std::move(shown).error());
-        if (shown && !shown->empty()) recovered.finished.push_back(*shown);
+        if (!shown) {
+            recovered.errors.push_back(std::move(shown).error());
+        } else if (!shown->empty()) {
+            recovered.finished.push_back(std::move(*shown));
+        }
         return;
     }
     const bool leftover = name.starts_with('.') && name.ends_with(".tmp");

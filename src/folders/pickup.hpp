@@ -45,8 +45,6 @@ class Pickup {
           place_(place),
           folder_(place == Place::pickup ? mailroot.pickup : mailroot.queue) {}
 
-    [[nodiscard]] const os::Folder& folder() const { return folder_; }
-
     /// One directory entry.
     struct Entry {
         std::string name;

@@ -112,10 +112,12 @@ smtp::Task<void> Arrivals::take(std::string name) {
     auto& candidate = known->second;
     candidate.to_try = false;
     candidate.in_hand = true;
-    const bool settled =
-        candidate.seen && candidate.since + context_.settings.pickup.settle <= steady_clock::now();
+    const auto settle = context_.settings.pickup.settle;
+    const auto now = steady_clock::now();
+    const bool settled = candidate.seen && candidate.since + settle <= now;
     const folders::Pickup::Evidence evidence{std::exchange(candidate.closed, false),
-                                             settled ? candidate.seen : std::nullopt};
+                                             settled ? candidate.seen : std::nullopt,
+                                             settled && candidate.since + 10 * settle <= now};
     // Drawn here, so that ids rise in the order in which files are tried.
     auto try_it = [this, &name, &evidence, id = context_.ids.next()] {
         return pickup_.take(name, evidence, id);

@@ -26,7 +26,7 @@ struct Pass {
 
 smtp::Task<void> try_file(Pass& pass, std::string name, std::optional<os::FileInfo> settled) {
     auto take = [&, id = pass.context.ids.next()] {
-        return folders::Pickup(pass.context.mailroot).take(name, {false, settled}, id);
+        return folders::Pickup(pass.context.mailroot).take(name, {false, settled, false}, id);
     };
     auto attempt = co_await on_disk(pass.context, take);
     using Outcome = folders::Pickup::Attempt::Outcome;

@@ -85,12 +85,13 @@ Pickup::Attempt Pickup::take(std::string_view name, const Evidence& evidence,
     if (!still_named || !still_named->same_file(*held)) return {Outcome::gone, std::nullopt, {}};
     const bool settled = evidence.settled && held->unchanged_since(*evidence.settled) &&
                          held->changed == evidence.settled->changed;
-    // One writer closed it, another may have it open; who keeps it open and writes nothing more is
-    // no reason to wait for ever.
-    const auto writers = settled ? os::Writers::none : files.writers(*fd);
-    if (writers == os::Writers::some || (writers == os::Writers::unknown && !evidence.closed)) {
-        return {Outcome::growing, std::nullopt, *held};
-    }
+    // Where the system tells that somebody has it open for writing, a pause is not yet the end; but
+    // who keeps it open and writes nothing more is no reason to wait for ever.
+    const auto writers = files.writers(*fd);
+    const bool is_whole = writers == os::Writers::none ||
+                          (writers == os::Writers::some ? settled && evidence.long_settled
+                                                        : settled || evidence.closed);
+    if (!is_whole) return {Outcome::growing, std::nullopt, *held};
     auto renamed = files.rename(folder_, name, mailroot_.queue, pickup_name(id));
     if (!renamed && renamed.error().kind == Error::Kind::not_found)
         return {Outcome::gone, std::nullopt, {}};

@@ -24,6 +24,7 @@ class Pickup {
     struct Evidence {
         bool closed = false;  ///< an event told that its writer closed it or moved it in
         std::optional<os::FileInfo> settled;  ///< it looked like this at least `pickup.settle` ago
+        bool long_settled = false;            ///< and that ten times as long ago
     };
 
     /// What came of trying to take a file.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,20 +23,71 @@ struct Settings {
                            ///< machine's full name
     std::vector<std::string> listen{"0.0.0.0:25", "[::]:25"};  ///< where SMTP is served
 
+    /// How mail for a domain of others is treated: an entry of `domains.remote`.
+    struct RemoteDomain {
+        bool relay = false;             ///< anybody may send mail there through us
+        bool hold = false;              ///< kept in Queue until its host asks with ETRN or ATRN
+        std::vector<std::string> turn;  ///< users who may fetch it with ATRN (RFC 2645)
+    };
+
     struct Domains {
         std::string default_domain;  ///< `domains.default`; empty in the file: the hostname
         std::vector<std::string>
             aliases;  ///< further local domains, `example.com` or `*.example.com`
+        std::map<std::string, std::string>
+            recipients;  ///< local domain to the file that lists who is there; others: everybody
+        std::map<std::string, RemoteDomain> remote;  ///< by domain or `*.example.com`
     } domains;
 
+    struct Relay {
+        std::vector<std::string> networks{"127.0.0.0/8",
+                                          "::1/128"};  ///< RelayIpList, but for loopback empty
+        bool authenticated = true;                     ///< RelayForAuth
+    } relay;
+
+    struct Access {
+        std::vector<std::string> allow;       ///< networks that may connect; empty: all
+        std::vector<std::string> deny;        ///< networks that may not, whatever `allow` says
+        std::vector<std::string> proxies;     ///< networks that speak the PROXY protocol to us
+        std::vector<std::string> blocklists;  ///< DNS blocklists, `zen.example.org`
+        bool reverse_lookup = false;          ///< name the client's host in Received
+    } access;
+
     struct Limits {
-        std::uint64_t message_size = 32u << 20;  ///< MaxMessageSize; 0: no limit
-        std::uint64_t recipients = 100;          ///< MaxRecipients of a message taken over SMTP
+        std::uint64_t message_size = 32u << 20;   ///< MaxMessageSize; 0: no limit
+        std::uint64_t session_size = 256u << 20;  ///< MaxSessionSize, of all messages; 0: no limit
+        std::uint64_t recipients = 100;           ///< MaxRecipients of a message taken over SMTP
         std::uint64_t messages_per_connection =
             0;                             ///< taken in one session; the schema's 0: no limit
         std::uint64_t connections = 1000;  ///< MaxConnections at once
-        milliseconds idle = 10min;         ///< ConnectionTimeout
+        // The next three spare relay.networks, as Postfix spares mynetworks.
+        std::uint64_t connections_per_ip = 50;     ///< at once (Postfix); 0: no limit
+        std::uint64_t connections_per_minute = 0;  ///< new ones of one address; 0: no limit
+        std::uint64_t recipients_per_minute = 0;   ///< asked for by one address; 0: no limit
+        std::uint64_t errors = 20;                 ///< commands refused for good; 0: no limit
+        std::uint64_t unknown_commands = 10;       ///< 0: no limit
+        std::uint64_t idle_commands = 100;  ///< NOOP and the like between messages; 0: no limit
+        milliseconds idle = 10min;          ///< ConnectionTimeout (RFC 5321 4.5.3.2.7: at least 5)
+        std::uint64_t minimum_rate = 500;   ///< octets/s of a message after `idle`; 0: no limit
+        std::uint64_t minimum_free = 64u << 20;  ///< left on the disk, else 452; 0: no limit
+        std::string bare_newline = "normalize";  ///< `normalize` to CRLF, or `reject`
     } limits;
+
+    struct Tls {
+        std::string certificate;  ///< file: PEM, with its chain; empty: no TLS
+        std::string key;          ///< file: PEM; empty: in the certificate's
+    } tls;
+
+    struct Auth {
+        std::string users;                ///< file of `name:hash`; empty: no AUTH
+        bool require_tls = true;          ///< AUTH is offered under TLS alone
+        std::uint64_t failures = 3;       ///< then the session ends
+        milliseconds failure_delay = 3s;  ///< before each refusal
+    } auth;
+
+    struct Drop {
+        std::uint64_t quota = 0;  ///< octets of all files there; then 452 4.2.2; 0: no limit
+    } drop;
 
     struct Delivery {
         std::vector<milliseconds> retry{15min, 30min, 60min,

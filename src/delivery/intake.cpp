@@ -28,7 +28,7 @@ bool all_local(const config::Settings::Domains& domains, const Envelope& envelop
 
 class IncomingFile final : public smtp::IncomingMessage {
  public:
-    IncomingFile(const Context& context, const smtp::Peer& peer, Envelope envelope)
+    IncomingFile(const Context& context, const Peer& peer, Envelope envelope)
         : context_(context),
           peer_(peer),
           envelope_(std::move(envelope)),
@@ -145,7 +145,7 @@ class IncomingFile final : public smtp::IncomingMessage {
     }
 
     const Context& context_;
-    const smtp::Peer peer_;
+    const Peer peer_;
     const Envelope envelope_;
     const MessageId id_;
     const bool local_;
@@ -160,14 +160,14 @@ class IncomingFile final : public smtp::IncomingMessage {
 
 }  // namespace
 
-Reply SmtpIntake::check_recipient(const smtp::Peer& peer, const Envelope&,
+Reply SmtpIntake::check_recipient(const Peer& peer, const Envelope&,
                                   const Address& recipient) {
     if (is_local(context_.settings.domains, recipient.domain) || peer.loopback)
         return reply(250, "2.1.5", recipient.text());
     return reply(550, "5.7.1", "Unable to relay for " + recipient.text());
 }
 
-std::unique_ptr<smtp::IncomingMessage> SmtpIntake::begin(const smtp::Peer& peer,
+std::unique_ptr<smtp::IncomingMessage> SmtpIntake::begin(const Peer& peer,
                                                          Envelope envelope) {
     const auto& domains = context_.settings.domains;
     envelope.reverse_path = completed(domains, std::move(envelope.reverse_path));

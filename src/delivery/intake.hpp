@@ -13,9 +13,9 @@ class SmtpIntake final : public smtp::Intake {
  public:
     explicit SmtpIntake(const Context& context) : context_(context) {}
 
-    Reply check_recipient(const smtp::Peer& peer, const Envelope& so_far,
+    Reply check_recipient(const Peer& peer, const Envelope& so_far,
                           const Address& recipient) override;
-    std::unique_ptr<smtp::IncomingMessage> begin(const smtp::Peer& peer,
+    std::unique_ptr<smtp::IncomingMessage> begin(const Peer& peer,
                                                  Envelope envelope) override;
 
  private:

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "core/envelope.hpp"
+#include "core/peer.hpp"
 #include "core/reply.hpp"
 #include "smtp/loop.hpp"
-#include "smtp/peer.hpp"
 
 #include <memory>
 #include <string>

@@ -34,7 +34,11 @@ Peer peer_at(const tcp::endpoint& endpoint) {
     if (address.is_v6() && address.to_v6().is_v4_mapped()) {
         address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
     }
-    return {address.to_string(), endpoint.port(), address.is_loopback(), {}, false};
+    Peer peer;
+    peer.address = address.to_string();
+    peer.port = endpoint.port();
+    peer.loopback = address.is_loopback();
+    return peer;
 }
 
 /// Says why and hangs up. Nothing of the client's has been read, so nothing is waited for.

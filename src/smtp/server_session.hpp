@@ -2,10 +2,10 @@
 
 #include "core/envelope.hpp"
 #include "core/event_log.hpp"
+#include "core/peer.hpp"
 #include "core/reply.hpp"
 #include "message/dot_stuffing.hpp"
 #include "smtp/command_line.hpp"
-#include "smtp/peer.hpp"
 #include "smtp/server_options.hpp"
 
 #include <cstdint>

@@ -9,8 +9,17 @@ using namespace mailroot::delivery;
 
 namespace {
 
-const smtp::Peer k_loopback{"127.0.0.1", 4711, true, "client.example", true};
-const smtp::Peer k_stranger{"192.0.2.9", 4711, false, "stranger.example", true};
+Peer peer_at(const std::string& address, const std::string& helo) {
+    Peer peer;
+    peer.address = address;
+    peer.loopback = address.starts_with("127.");
+    peer.helo = helo;
+    peer.extended = true;
+    return peer;
+}
+
+const Peer k_loopback = peer_at("127.0.0.1", "client.example");
+const Peer k_stranger = peer_at("192.0.2.9", "stranger.example");
 
 Envelope envelope_for(const std::vector<Address>& recipients) {
     Envelope envelope;
@@ -21,7 +30,7 @@ Envelope envelope_for(const std::vector<Address>& recipients) {
 }
 
 /// Hands a message over in portions of `portion` octets; gives the reply.
-Reply hand_over(DeliveryFixture& fixture, const smtp::Peer& peer, const Envelope& envelope,
+Reply hand_over(DeliveryFixture& fixture, const Peer& peer, const Envelope& envelope,
                 const std::string& message, std::size_t portion) {
     SmtpIntake intake(fixture.context);
     Reply answer;

@@ -15,6 +15,12 @@ using smtp::ServerSession;
 
 namespace {
 
+Peer client() {
+    Peer peer;
+    peer.address = "192.0.2.9";
+    return peer;
+}
+
 /// What the options of a dialogue ask for.
 struct Setting {
     ServerOptions server;
@@ -55,7 +61,7 @@ Reply parsed_reply(const std::string& text) {
 class Player {
  public:
     explicit Player(const Setting& setting)
-        : setting_(setting), session_(setting.server, {"192.0.2.9", 4321, false, {}, false}, log_) {
+        : setting_(setting), session_(setting.server, client(), log_) {
         settle();
     }
 
@@ -332,7 +338,7 @@ TEST_CASE("a client that never reads cannot pile up replies in memory") {
     ServerOptions options;
     options.hostname = "mx.test";
     QuietLog log;
-    ServerSession session(options, {"192.0.2.9", 4321, false, {}, false}, log);
+    ServerSession session(options, client(), log);
     std::string flight;
     for (int i = 0; i < 20'000; ++i) flight += "NOOP\r\n";
     session.feed(flight);
@@ -349,7 +355,7 @@ TEST_CASE("the log has each command and its reply code, in one printable line") 
     ServerOptions options;
     options.hostname = "mx.test";
     QuietLog log;
-    ServerSession session(options, {"192.0.2.9", 4321, false, {}, false}, log);
+    ServerSession session(options, client(), log);
     session.feed("EHLO client.test\r\nNOOP \x01\xff\r\nQUIT\r\n");
     while (!std::holds_alternative<smtp::step::Close>(session.next())) {
     }

@@ -42,19 +42,19 @@ struct MemoryIntake final : smtp::Intake {
         std::string octets;
     };
 
-    Reply check_recipient(const smtp::Peer& peer, const Envelope&,
+    Reply check_recipient(const Peer& peer, const Envelope&,
                           const Address& recipient) override {
         peers.push_back(peer);
         return reply(250, "2.1.5", recipient.text());
     }
-    std::unique_ptr<smtp::IncomingMessage> begin(const smtp::Peer&, Envelope) override {
+    std::unique_ptr<smtp::IncomingMessage> begin(const Peer&, Envelope) override {
         return std::make_unique<Message>(*this);
     }
 
     int open = 0;
     bool broken = false;
     std::vector<std::string> stored;
-    std::vector<smtp::Peer> peers;
+    std::vector<Peer> peers;
 };
 
 class Client {

@@ -24,10 +24,10 @@ struct Recipient {
 struct Envelope {
     Address reverse_path;  ///< null for reports
     Body body = Body::seven_bit;
-    bool utf8 = false;  ///< `SMTPUTF8`: addresses or header may hold UTF-8 (RFC 6531)
     std::string ret;    ///< `RET=` as given, `FULL` or `HDRS`; empty: not given
     std::string envid;  ///< `ENVID=` as given, xtext; empty: not given
     std::vector<Recipient> recipients;
+    bool utf8 = false;  ///< `SMTPUTF8`: addresses or header may hold UTF-8 (RFC 6531)
 };
 
 /// Whether a failure of this recipient is to be reported to the sender (RFC 3461 4.1: not with

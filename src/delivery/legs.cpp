@@ -44,8 +44,8 @@ smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope)
 }
 
 Envelope envelope_of(const Leg& leg, const Envelope& envelope) {
-    Envelope part{envelope.reverse_path, envelope.body,  envelope.utf8,
-                  envelope.ret,          envelope.envid, {}};
+    Envelope part{envelope.reverse_path, envelope.body, envelope.ret, envelope.envid, {},
+                  envelope.utf8};
     for (const auto index : leg.recipients) part.recipients.push_back(envelope.recipients[index]);
     return part;
 }

@@ -64,8 +64,13 @@ std::string date_text(TimePoint time) {
 
 std::string received_field(const ReceivedFrom& from, std::string_view by, const MessageId& id,
                            TimePoint when) {
-    return "Received: from " + host_name(from.helo) + " (" + address_literal(from.address) + ')' +
-           received_end(by, from.protocol, id, when);
+    std::string field = "Received: from " + host_name(from.helo) + " (";
+    if (!from.name.empty()) field += host_name(from.name) + ' ';
+    field += address_literal(from.address) + ')';
+    if (!from.tls_protocol.empty()) {
+        field += "\r\n\t (using " + from.tls_protocol + " with cipher " + from.tls_cipher + ')';
+    }
+    return field + received_end(by, from.protocol, id, when);
 }
 
 std::string received_from_pickup(std::string_view by, const MessageId& id, TimePoint when) {

@@ -17,6 +17,9 @@ struct ReceivedFrom {
     std::string helo;      ///< what the client called itself
     std::string address;   ///< `192.0.2.1` or `2001:db8::1`
     std::string protocol;  ///< `SMTP`, `ESMTP` … (RFC 3848)
+    std::string name{};    ///< of that address, by a reverse lookup; empty where none is known
+    std::string tls_protocol{};  ///< `TLSv1.3`; empty where it came in the clear
+    std::string tls_cipher{};
 };
 
 /// The folded Received field of a message taken over SMTP, CRLF included (RFC 5321 4.4), with our

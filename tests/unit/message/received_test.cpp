@@ -83,6 +83,11 @@ TEST_CASE("a Received field has IIS's form") {
         {{"a b) by x (\r\nBcc: c@d;\t\"<", "10.0.0.1", "ESMTP"},
          "from a?b??by?x????Bcc:?c?d???? ([10.0.0.1])"},
         {{std::string("\0\x7f\xc3\xa4", 4), "10.0.0.1", "ESMTP"}, "from ???? ([10.0.0.1])"},
+        {{"client.example", "192.0.2.1", "ESMTP", "dyn(1).example"},
+         "from client.example (dyn?1?.example [192.0.2.1])"},
+        {{"client.example", "192.0.2.1", "ESMTP", "", "TLSv1.3", "TLS_AES_256_GCM_SHA384"},
+         "from client.example ([192.0.2.1])\r\n\t (using TLSv1.3 with cipher "
+         "TLS_AES_256_GCM_SHA384)"},
         {{std::string(500, 'a'), "10.0.0.1", "ESMTP"},
          "from " + std::string(255, 'a') + " ([10.0.0.1])"},
     };

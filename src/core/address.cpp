@@ -150,6 +150,13 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
     return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+bool matches_domain(std::string_view pattern, std::string_view domain) {
+    if (!pattern.starts_with("*.")) return equal_ignoring_case(pattern, domain);
+    const auto suffix = pattern.substr(1);
+    return domain.size() > suffix.size() &&
+           equal_ignoring_case(domain.substr(domain.size() - suffix.size()), suffix);
+}
+
 std::string lower_case(std::string_view text) {
     std::string lowered(text);
     std::ranges::transform(lowered, lowered.begin(), lower);

@@ -37,6 +37,9 @@ Result<Address> parse_path(std::string_view text, std::size_t& length);
 /// ASCII letters alone are folded, as in host names and header names; the locale has no say.
 [[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 
+/// Whether `domain` is the one that `pattern` names or, where that is `*.example.com`, is below it.
+[[nodiscard]] bool matches_domain(std::string_view pattern, std::string_view domain);
+
 /// The text with ASCII capitals made small.
 [[nodiscard]] std::string lower_case(std::string_view text);
 

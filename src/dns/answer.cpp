@@ -175,4 +175,19 @@ AddressAnswer parse_addresses(std::span<const unsigned char> octets, std::string
     return answer;
 }
 
+NameAnswer parse_names(std::span<const unsigned char> octets, std::string_view name) {
+    const auto message = read_message(octets);
+    const auto found = message ? extract(*message, name, ns_t_ptr) : std::nullopt;
+    if (!found) return broken<NameAnswer>(name);
+    NameAnswer answer{Status::no_data, {}, found->ttl, {}};
+    for (const auto& record : found->records) {
+        auto text = name_at(message->octets, record.data);
+        if (!text) return broken<NameAnswer>(name);
+        answer.names.push_back(std::move(*text));
+        answer.status = Status::found;
+    }
+    if (answer.status == Status::no_data) answer.error = std::string(name) + " has no name";
+    return answer;
+}
+
 }  // namespace mailroot::dns

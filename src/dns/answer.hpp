@@ -16,4 +16,7 @@ namespace mailroot::dns {
 [[nodiscard]] AddressAnswer parse_addresses(std::span<const unsigned char> message,
                                             std::string_view name, Family family);
 
+/// Likewise the names that an address has.
+[[nodiscard]] NameAnswer parse_names(std::span<const unsigned char> message, std::string_view name);
+
 }  // namespace mailroot::dns

@@ -90,6 +90,10 @@ class AresResolver final : public Resolver {
             std::move(then));
     }
 
+    void names(std::string_view name, std::function<void(NameAnswer)> then) override {
+        ask<NameAnswer>(name, ns_t_ptr, parse_names, std::move(then));
+    }
+
  private:
     template <class Answer, class Parse>
     void ask(std::string_view name, int type, Parse parse, std::function<void(Answer)> then);

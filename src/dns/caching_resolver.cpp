@@ -98,12 +98,14 @@ class CachingResolver final : public Resolver {
           clock_(clock),
           mx_(capacity),
           ipv4_(capacity),
-          ipv6_(capacity) {}
+          ipv6_(capacity),
+          names_(capacity) {}
 
     ~CachingResolver() override {
         abandon(mx_);
         abandon(ipv4_);
         abandon(ipv6_);
+        abandon(names_);
     }
 
     CachingResolver(const CachingResolver&) = delete;
@@ -119,6 +121,12 @@ class CachingResolver final : public Resolver {
                            [this, name, family](Then<AddressAnswer> take) {
                                upstream_.addresses(name, family, std::move(take));
                            });
+    }
+
+    void names(std::string_view name, Then<NameAnswer> then) override {
+        ask<NameAnswer>(names_, name, std::move(then), [this, name](Then<NameAnswer> take) {
+            upstream_.names(name, std::move(take));
+        });
     }
 
  private:
@@ -162,6 +170,7 @@ class CachingResolver final : public Resolver {
     Answers<MxAnswer> mx_;
     Answers<AddressAnswer> ipv4_;
     Answers<AddressAnswer> ipv6_;
+    Answers<NameAnswer> names_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< what late answers look for
 };
 

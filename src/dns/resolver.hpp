@@ -41,6 +41,14 @@ struct AddressAnswer {
     std::string error;
 };
 
+/// The names of an address (PTR).
+struct NameAnswer {
+    Status status = Status::temporary;
+    std::vector<std::string> names;  ///< absolute, without the final dot
+    std::chrono::seconds ttl{0};
+    std::string error;
+};
+
 /// Asks the name servers. Names are taken as absolute: no search list (DESIGN section 6). Answers
 /// come through the callback, from the event loop, never from within the call. The Resolver must
 /// outlive its questions or, when destroyed, answers them all with Status::temporary.
@@ -50,6 +58,8 @@ class Resolver {
     virtual void mx(std::string_view name, std::function<void(MxAnswer)> then) = 0;
     virtual void addresses(std::string_view name, Family family,
                            std::function<void(AddressAnswer)> then) = 0;
+    /// `name` is a reverse_name().
+    virtual void names(std::string_view name, std::function<void(NameAnswer)> then) = 0;
 };
 
 }  // namespace mailroot::dns

@@ -20,4 +20,14 @@ Result<void> Drop::show(HandOver& file, const MessageId& id, const MessageId& sp
     return shown;
 }
 
+Result<std::uint64_t> Drop::octets() const {
+    std::uint64_t sum = 0;
+    const auto add = [&](std::string_view name) {
+        // What is gone meanwhile takes no room.
+        if (const auto info = mailroot_.files.info(mailroot_.drop, name)) sum += info->size;
+    };
+    MAILROOT_TRY(os::for_each_name(mailroot_.files, mailroot_.drop, add));
+    return sum;
+}
+
 }  // namespace mailroot::folders

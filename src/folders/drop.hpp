@@ -7,6 +7,8 @@
 #include "folders/mailroot.hpp"
 #include "folders/new_message.hpp"
 
+#include <cstdint>
+
 namespace mailroot::folders {
 
 /// The folder in which mail for local domains lands: one file a message, whoever of its recipients
@@ -24,6 +26,9 @@ class Drop {
 
     /// Makes a prepared file visible as `<id>.eml`, or under `spare` where that name is taken.
     Result<void> show(HandOver& file, const MessageId& id, const MessageId& spare) const;
+
+    /// Octets of all files there.
+    [[nodiscard]] Result<std::uint64_t> octets() const;
 
  private:
     const Mailroot& mailroot_;

@@ -39,7 +39,8 @@ Result<void> write_history(const Mailroot& mailroot, const MessageId& id, const 
                       os::Overwrite::yes);
 }
 
-/// A canonical message ends with a whole line; one that does not was cut off.
+/// A canonical message ends with a whole line; one that does not was cut off. Of a binary one
+/// nobody can tell.
 Result<void> check_end(os::Files& files, const os::Fd& fd, std::uint64_t size) {
     std::array<char, 2> end{};
     const auto got = files.read(fd, size - end.size(), end);
@@ -60,7 +61,7 @@ Result<message::EnvelopeBlock> read_own_block(os::Files& files, const os::Fd& fd
         return fail(Error::Kind::parse, "several recipients on one x-receiver line");
     }
     if (block->length == size) return fail(Error::Kind::parse, "no message behind the envelope");
-    MAILROOT_TRY(check_end(files, fd, size));
+    if (block->envelope.body != Body::binary_mime) MAILROOT_TRY(check_end(files, fd, size));
     return block;
 }
 

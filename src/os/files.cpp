@@ -10,6 +10,7 @@
 #include <memory>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -258,6 +259,14 @@ class SystemFiles final : public Files {
             return errno == EAGAIN ? Writers::some : Writers::unknown;
         ::fcntl(fd.number(), F_SETLEASE, F_UNLCK);
         return Writers::none;
+    }
+
+    Result<Space> space(const Folder& folder) override {
+        struct statvfs disk {};
+        if (::fstatvfs(folder.fd.number(), &disk) != 0)
+            return failed("look at the disk of", folder.path.string());
+        return Space{std::uint64_t{disk.f_bavail} * disk.f_frsize,
+                     disk.f_files == 0 || disk.f_favail > 0};
     }
 
     Result<std::unique_ptr<FolderReader>> read_folder(const Folder& folder) override {

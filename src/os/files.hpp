@@ -52,6 +52,12 @@ struct FileInfo {
 /// Whether somebody has a file open for writing.
 enum class Writers { none, some, unknown };
 
+/// What a disk has left for us.
+struct Space {
+    std::uint64_t octets = 0;
+    bool has_inodes = true;  ///< for one more file, as far as the disk counts them
+};
+
 /// The names in a folder, which may change meanwhile.
 class FolderReader {
  public:
@@ -136,6 +142,9 @@ class Files {
     /// Asks by a read lease, which the system grants for a file that nobody writes. `fd` must be
     /// open for reading alone.
     virtual Writers writers(const Fd& fd) = 0;
+
+    /// Of the disk that the folder is on.
+    virtual Result<Space> space(const Folder& folder) = 0;
 
     /// Begins to read the names of a folder, which must outlive the reader.
     virtual Result<std::unique_ptr<FolderReader>> read_folder(const Folder& folder) = 0;

@@ -3,6 +3,7 @@
 #include "os/files.hpp"
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ class FailingFiles final : public mailroot::os::Files {
     bool lasting = false;                                 ///< from then on each fails
     Error reason{Error::Kind::io, "Input/output error"};  ///< why
     bool count_looks = false;                             ///< info() is an operation, too
+    std::optional<mailroot::os::Space> left;              ///< what the disk is said to have
     int count = 0;                                        ///< operations so far
     std::vector<std::string> steps;                       ///< their names
 
@@ -91,6 +93,10 @@ class FailingFiles final : public mailroot::os::Files {
         return step<bool>("lock", "", [&] { return files_.lock(fd); });
     }
     mailroot::os::Writers writers(const Fd& fd) override { return files_.writers(fd); }
+    Result<mailroot::os::Space> space(const Folder& folder) override {
+        if (left) return *left;
+        return files_.space(folder);
+    }
     Result<std::unique_ptr<mailroot::os::FolderReader>> read_folder(const Folder& folder) override {
         return step<std::unique_ptr<mailroot::os::FolderReader>>(
             "list", folder.path.string(), [&] { return files_.read_folder(folder); });

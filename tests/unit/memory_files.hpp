@@ -250,6 +250,9 @@ class MemoryFiles final : public mailroot::os::Files {
         return true;
     }
 
+    Result<mailroot::os::Space> space(const Folder&) override {
+        return mailroot::os::Space{1ull << 40, true};
+    }
     mailroot::os::Writers writers(const Fd& fd) override {
         const std::lock_guard lock(mutex_);
         if (off_) return mailroot::os::Writers::unknown;

@@ -67,7 +67,9 @@ struct EventRecorder final : mailroot::EventLog {
 /// Domains and the addresses of their one mail host; others do not exist.
 struct FakeResolver final : mailroot::dns::Resolver {
     std::map<std::string, std::string, std::less<>> zone;
+    std::map<std::string, std::string, std::less<>> pointers;
     bool temporary = false;
+    bool silent = false;  ///< about names of addresses
 
     void mx(std::string_view name, std::function<void(mailroot::dns::MxAnswer)> then) override {
         mailroot::dns::MxAnswer answer;
@@ -78,6 +80,17 @@ struct FakeResolver final : mailroot::dns::Resolver {
             answer.records = {{10, "mx." + std::string(name)}};
         answer.error = "no answer";
         then(answer);
+    }
+    void names(std::string_view name,
+               std::function<void(mailroot::dns::NameAnswer)> then) override {
+        mailroot::dns::NameAnswer answer;
+        const auto found = pointers.find(name);
+        answer.status = mailroot::dns::Status::no_such_domain;
+        if (found != pointers.end()) {
+            answer.status = mailroot::dns::Status::found;
+            answer.names = {found->second};
+        }
+        if (!silent) then(answer);
     }
     void addresses(std::string_view name, mailroot::dns::Family family,
                    std::function<void(mailroot::dns::AddressAnswer)> then) override {

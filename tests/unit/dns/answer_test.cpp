@@ -141,3 +141,18 @@ TEST_CASE("the absence of records is known for the SOA's TTL or minimum, the sma
     }
     CHECK(parse_mx(octets(message({})), "a.test").ttl == 0s);
 }
+
+TEST_CASE("the names of an address are read behind a delegation's alias") {
+    constexpr int k_ptr = 12;
+    const std::string asked = "1.2.0.192.in-addr.arpa";
+    const std::string own = "1.0/25.2.0.192.in-addr.arpa";  // RFC 2317
+    const auto whole = message({{asked, k_cname, 300, name(own)},
+                                {own, k_ptr, 60, name("mx.test")},
+                                {own, k_ptr, 90, name("www.test")}});
+    const auto answer = parse_names(octets(whole), asked);
+    CHECK(answer.status == Status::found);
+    CHECK(answer.names == Names{"mx.test", "www.test"});
+    CHECK(answer.ttl == 60s);
+    CHECK(parse_names(octets(message({})), asked).status == Status::no_data);
+    CHECK(parse_names(octets(whole.substr(0, 60)), asked).status == Status::temporary);
+}

@@ -50,6 +50,7 @@ class ZoneResolver final : public mailroot::dns::Resolver {
 
     std::map<std::string, mailroot::dns::MxAnswer> mail_exchanges;
     std::map<std::pair<std::string, mailroot::dns::Family>, mailroot::dns::AddressAnswer> hosts;
+    std::map<std::string, mailroot::dns::NameAnswer> pointers;
     std::vector<std::string> asked;  ///< `MX a.example`, in order
 
     void mx(std::string_view name, std::function<void(mailroot::dns::MxAnswer)> then) override {
@@ -62,6 +63,12 @@ class ZoneResolver final : public mailroot::dns::Resolver {
         const bool ipv4 = family == mailroot::dns::Family::ipv4;
         asked.push_back((ipv4 ? "A " : "AAAA ") + std::string(name));
         answer(hosts, std::pair(mailroot::lower_case(name), family), then);
+    }
+
+    void names(std::string_view name,
+               std::function<void(mailroot::dns::NameAnswer)> then) override {
+        asked.push_back("PTR " + std::string(name));
+        answer(pointers, mailroot::lower_case(name), then);
     }
 
     /// A host with addresses of one family.

@@ -4,6 +4,7 @@
 #include "core/reply.hpp"
 #include "core/result.hpp"
 #include "smtp/client.hpp"
+#include "smtp/client_wire.hpp"
 #include "smtp/curl_multi.hpp"
 #include "smtp/loop.hpp"
 #include "smtp/reply_parser.hpp"
@@ -24,34 +25,22 @@ struct Welcome {
     std::string trouble;         ///< why there is no connection; empty where there is one
 };
 
-/// The octets of one SMTP connection that libcurl opened: replies in, anything out, each wait with
-/// an end. `multi` and `reactor` must outlive it.
-class CurlWire {
+/// The wire of a connection that libcurl opens. `multi` and `reactor` must outlive it.
+class CurlWire final : public ClientWire {
  public:
     CurlWire(CurlMulti& multi, Reactor& reactor) : multi_(multi), reactor_(reactor) {}
-    ~CurlWire();
+    ~CurlWire() override;
     CurlWire(const CurlWire&) = delete;
     CurlWire& operator=(const CurlWire&) = delete;
 
     /// Connects, reads the greeting, says EHLO or HELO. To be called once, first.
     Task<Welcome> open(Endpoint endpoint, std::string hostname, ClientTimeouts timeouts);
 
-    /// What send() does when the server speaks before all was sent.
-    enum class OnInput { keep_sending, stop };
-
-    /// Sends `octets`, taking in what the server says meanwhile. Gives whether all of them were
-    /// sent. Fails where the connection breaks, or where none can be sent for that long.
     Task<Result<bool>> send(std::string_view octets, std::chrono::milliseconds most,
-                            OnInput on_input);
-
-    /// The next reply, within that time as a whole.
-    Task<Result<Reply>> reply(std::chrono::milliseconds most);
-
-    /// Takes in what has come, without waiting. Fails where the connection is broken.
-    Result<void> take_in();
-
-    /// Whether the server said something that was not given out as a reply.
-    [[nodiscard]] bool has_input() const { return replies_.holds_octets(); }
+                            OnInput on_input) override;
+    Task<Result<Reply>> reply(std::chrono::milliseconds most) override;
+    Result<void> take_in() override;
+    [[nodiscard]] bool has_input() const override { return replies_.holds_octets(); }
 
  private:
     using Deadline = std::chrono::steady_clock::time_point;

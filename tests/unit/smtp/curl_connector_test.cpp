@@ -1,5 +1,6 @@
 #include "smtp/client.hpp"
 #include "smtp/scripted_server.hpp"
+#include "smtp/text_source.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,21 +13,6 @@ using namespace mailroot;
 using namespace std::chrono_literals;
 
 namespace {
-
-class TextSource final : public smtp::MessageSource {
- public:
-    explicit TextSource(std::string text) : text_(std::move(text)) {}
-    [[nodiscard]] std::uint64_t size() const override { return text_.size(); }
-    smtp::Task<Result<std::string>> next() override {
-        const auto portion = text_.substr(std::min(at_, text_.size()), 32768);
-        at_ += portion.size();
-        co_return portion;
-    }
-
- private:
-    const std::string text_;
-    std::size_t at_ = 0;
-};
 
 class BrokenSource final : public smtp::MessageSource {
  public:

@@ -1,0 +1,135 @@
+#include "message/dot_stuffing.hpp"
+#include "smtp/client_transaction.hpp"
+#include "smtp/client_wire.hpp"
+
+#include <utility>
+
+namespace mailroot::smtp {
+
+namespace {
+
+using OnInput = ClientWire::OnInput;
+using Phase = ClientTransaction::Phase;
+using Step = ClientTransaction::Step;
+
+// Enough to fill a fast connection; small messages go out with their final dot in one piece.
+constexpr std::size_t k_block = 65536;
+
+class WireConnection final : public ClientConnection {
+ public:
+    WireConnection(std::unique_ptr<ClientWire> wire, const Extensions& offered, std::string host,
+                   const ClientTimeouts& timeouts)
+        : wire_(std::move(wire)), offered_(offered), host_(std::move(host)), timeouts_(timeouts) {}
+
+    Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) override {
+        ClientTransaction transaction(envelope, offered_, message.size(), host_);
+        Step step = wire_ ? transaction.next() : transaction.interrupted("connection lost");
+        while (!std::holds_alternative<ClientTransaction::Finished>(step)) {
+            step = co_await perform(std::move(step), transaction, message);
+        }
+        auto& finished = std::get<ClientTransaction::Finished>(step);
+        if (!finished.usable) wire_.reset();
+        co_return std::move(finished.verdicts);
+    }
+
+    [[nodiscard]] bool usable() const override {
+        return wire_ && wire_->take_in() && !wire_->has_input();
+    }
+
+    Task<void> quit() override {
+        if (!usable()) co_return wire_.reset();
+        const auto sent = co_await wire_->send("QUIT\r\n", timeouts_.quit, OnInput::keep_sending);
+        if (sent) (void)co_await wire_->reply(timeouts_.quit);
+        wire_.reset();
+    }
+
+ private:
+    Task<Step> perform(Step step, ClientTransaction& transaction, MessageSource& message) {
+        if (const auto* commands = std::get_if<ClientTransaction::Send>(&step))
+            co_return co_await send_commands(*commands, transaction);
+        if (const auto* awaited = std::get_if<ClientTransaction::ReadReply>(&step))
+            co_return co_await read_reply(awaited->phase, transaction);
+        co_return co_await send_message(transaction, message);
+    }
+
+    Task<Step> send_commands(const ClientTransaction::Send& commands,
+                             ClientTransaction& transaction) {
+        // A word nobody asked for would be taken for the reply to what comes next.
+        (void)wire_->take_in();
+        if (wire_->has_input()) {
+            const auto stray = co_await wire_->reply(std::chrono::seconds(0));
+            co_return transaction.interrupted(
+                stray ? "the host said '" + stray->text() + "' unasked" : "the host spoke unasked");
+        }
+        const auto sent =
+            co_await wire_->send(commands.octets, time_for(commands.phase), OnInput::keep_sending);
+        // Where that failed, what the host said before it hung up still counts.
+        if (!sent && !wire_->has_input()) co_return transaction.interrupted(sent.error().what);
+        co_return transaction.next();
+    }
+
+    Task<Step> read_reply(Phase phase, ClientTransaction& transaction) {
+        const auto reply = co_await wire_->reply(time_for(phase));
+        if (!reply) co_return transaction.interrupted(reply.error().what);
+        co_return transaction.resume(*reply);
+    }
+
+    Task<Step> send_message(ClientTransaction& transaction, MessageSource& message) {
+        message::DotStuffer stuffer;
+        for (bool end = false; !end;) {
+            std::string block;
+            while (!end && block.size() < k_block) {
+                const auto portion = co_await message.next();
+                if (!portion) co_return transaction.unreadable(portion.error().what);
+                end = portion->empty();
+                if (end) {
+                    stuffer.finish(block);
+                } else {
+                    stuffer.feed(*portion, block);
+                }
+            }
+            const auto sent = co_await wire_->send(block, timeouts_.data_block, OnInput::stop);
+            if (!sent || !*sent) {
+                const auto why = sent ? "" : sent.error().what;
+                co_return co_await stop_amid_message(transaction, why);
+            }
+        }
+        co_return transaction.next();
+    }
+
+    /// The host spoke or hung up before the end of the message.
+    Task<Step> stop_amid_message(ClientTransaction& transaction, std::string why) {
+        if (!wire_->has_input()) co_return transaction.interrupted(why);
+        const auto early = co_await wire_->reply(timeouts_.data_block);
+        if (!early) co_return transaction.interrupted(early.error().what);
+        co_return transaction.answered_early(*early);
+    }
+
+    [[nodiscard]] std::chrono::seconds time_for(Phase phase) const {
+        switch (phase) {
+            case Phase::data_start:
+                return timeouts_.data_start;
+            case Phase::data_end:
+                return timeouts_.data_end;
+            case Phase::command:
+                break;
+        }
+        return timeouts_.command;
+    }
+
+    std::unique_ptr<ClientWire> wire_;  ///< none once it is of no more use
+    const Extensions offered_;
+    const std::string host_;
+    const ClientTimeouts timeouts_;
+};
+
+}  // namespace
+
+std::unique_ptr<ClientConnection> make_client_connection(std::unique_ptr<ClientWire> wire,
+                                                         const Extensions& offered,
+                                                         std::string host,
+                                                         const ClientTimeouts& timeouts) {
+    return std::make_unique<WireConnection>(std::move(wire), offered, std::move(host), timeouts);
+}
+
+}  // namespace mailroot::smtp

@@ -36,6 +36,9 @@ class Engine {
     /// Runs a task and all that it starts to its end, connections included.
     void run(smtp::Task<void> task);
 
+    /// Name service, with a memory.
+    [[nodiscard]] dns::Resolver& resolver() const { return *cache_; }
+
     smtp::Loop& loop;
     smtp::Threads disk;
     std::unique_ptr<Reactor> reactor;

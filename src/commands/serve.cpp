@@ -1,5 +1,6 @@
 #include "commands/command.hpp"
 #include "commands/engine.hpp"
+#include "commands/server_setup.hpp"
 #include "delivery/folder_sync.hpp"
 #include "delivery/intake.hpp"
 #include "delivery/pickup_watcher.hpp"
@@ -27,17 +28,6 @@ constexpr std::chrono::seconds k_grace = 30s;
 struct ServeOptions {
     std::vector<std::string> listen;
 };
-
-smtp::ServerOptions server_options(const config::Settings& settings) {
-    smtp::ServerOptions options;
-    options.hostname = settings.hostname;
-    options.message_size = settings.limits.message_size;
-    options.recipients = settings.limits.recipients;
-    options.messages_per_connection = settings.limits.messages_per_connection;
-    options.connections = settings.limits.connections;
-    options.idle = settings.limits.idle;
-    return options;
-}
 
 /// An address that cannot be read is the fault of whoever wrote it.
 Error listen_error(const ServeOptions& options, Error error) {
@@ -76,11 +66,12 @@ class StopRequest {
 /// The whole service, for as long as it runs.
 class Service {
  public:
-    Service(Engine& engine, smtp::Server& server, StopRequest& stop_request)
+    Service(Engine& engine, smtp::Server& server, StopRequest& stop_request,
+            smtp::Networks relay_networks, ServerFiles files)
         : engine_(engine),
           server_(server),
           stop_request_(stop_request),
-          intake_(engine.context),
+          intake_(engine.context, engine.resolver(), std::move(relay_networks)),
           attempts_(engine.loop, k_attempts),
           queue_(engine.context, *engine.reactor, *engine.courier, *engine.pickup_courier,
                  attempts_),
@@ -89,10 +80,22 @@ class Service {
           folder_sync_(engine.context),
           recovery_(engine.context, *engine.reactor),
           loops_(engine.loop) {
+        use(std::move(files));
         engine.context.moved_on = [this] { folder_sync_.wanted(); };
         engine.context.accepted = [this](const MessageId& id) {
             queue_.waits(id, engine_.context.clock.now());
         };
+    }
+
+    /// Reads certificates, users and recipients anew; what cannot be read stays as it was.
+    void reload() {
+        auto files = read_server_files(engine_.context.settings);
+        if (!files) {
+            return engine_.context.log.warning("not reloaded, all stays as it was: " +
+                                               files.error().what);
+        }
+        use(*std::move(files));
+        engine_.context.log.notice("reloaded");
     }
 
     smtp::Task<void> run() {
@@ -109,6 +112,12 @@ class Service {
     }
 
  private:
+    void use(ServerFiles files) {
+        warn_of(files, engine_.context.clock, engine_.context.log);
+        server_.use(std::move(files.secrets));
+        intake_.use(std::move(files.recipients));
+    }
+
     // Files in hand at once: each is a descriptor, and with a slow host a connection.
     static constexpr std::size_t k_attempts = 1000;
 
@@ -149,17 +158,32 @@ class Service {
 Result<int> serve(const ServeOptions& options, Environment& environment) {
     auto settings = settings_of(environment);
     if (!settings) return tl::unexpected(settings.error());
-    if (!options.listen.empty()) settings->listen = options.listen;
+    if (!options.listen.empty()) {
+        settings->listen = options.listen;
+        auto fits = config::check_together(*settings);
+        if (!fits) return fail(Error::Kind::usage, "--" + fits.error().what);
+    }
     os::raise_file_limit();
     const auto log = make_log(environment);
 
     // Ports below 1024 are bound first: as the mailroot's owner we may not.
     smtp::Loop loop(1);
     StopRequest stop_request(loop);
-    const auto server = smtp::make_server(loop, *log, server_options(*settings));
+    std::function<void()> reload = [] {};
+    const auto hang_up = smtp::on_hang_up(loop, [&reload] { reload(); });
+    auto admission = admission_options(*settings);
+    if (!admission) return fail(std::move(admission));
+    auto proxies = networks("access.proxies", settings->access.proxies);
+    if (!proxies) return fail(std::move(proxies));
+    auto relay_networks = admission->exempt;
+    const auto server = smtp::make_server(loop, *log, server_options(*settings),
+                                          *std::move(admission), *std::move(proxies));
+    // Read as root: keys and password hashes are not the mailroot owner's to read.
+    auto files = read_server_files(*settings);
+    if (!files) return fail(std::move(files));
     std::vector<std::string> listening;
     for (const auto& address : settings->listen) {
-        auto taken = server->listen(address);
+        auto taken = server->listen(listener_options(address));
         const bool no_such_family = !taken && taken.error().kind == Error::Kind::not_found;
         if (no_such_family && settings->listen == config::Settings{}.listen) {
             // Nobody asked for IPv6 by name, and many a container has none.
@@ -175,7 +199,8 @@ Result<int> serve(const ServeOptions& options, Environment& environment) {
     auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot), listening);
     if (!engine) return fail(std::move(engine));
     for (const auto& address : listening) log->notice("listening on " + address);
-    Service service(**engine, *server, stop_request);
+    Service service(**engine, *server, stop_request, std::move(relay_networks), *std::move(files));
+    reload = [&service] { service.reload(); };
     (*engine)->run(service.run());
     log->notice("stopped");
     return k_done;

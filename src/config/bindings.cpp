@@ -1,6 +1,7 @@
 #include "config/bindings.hpp"
 
 #include "config/forms.hpp"
+#include "core/address.hpp"
 #include "core/quantity.hpp"
 
 #include <algorithm>
@@ -20,10 +21,21 @@ bool is_domain_or_empty(std::string_view text) {
     return text.empty() || is_domain(text);
 }
 
+bool is_any(std::string_view) {
+    return true;
+}
+
+bool is_bare_newline(std::string_view text) {
+    return text == "normalize" || text == "reject";
+}
+
 bool is_dots(std::string_view text) {
     return text == "auto" || text == "unstuff" || text == "raw";
 }
 
+constexpr std::string_view k_networks_form =
+    "a list of networks such as [\"192.0.2.0/24\", \"2001:db8::/32\"]";
+constexpr std::string_view k_file_form = "the path of a file";
 constexpr std::string_view k_domain_form = "a domain such as \"mx.example.com\"";
 
 #define MEMBER(name)            \
@@ -34,25 +46,82 @@ constexpr std::string_view k_domain_form = "a domain such as \"mx.example.com\""
 constexpr std::array k_bindings{
     Binding{"hostname", "our name in greetings, Received and Message-ID; empty: the machine's",
             Text{MEMBER(hostname), is_domain_or_empty, k_domain_form}},
-    Binding{"listen", "where SMTP is served: ADDRESS:PORT each",
+    Binding{"listen", "where SMTP is served: ADDRESS:PORT each, and how TLS is used",
             TextList{MEMBER(listen), is_listen_address,
-                     "a list of ADDRESS:PORT such as [\"0.0.0.0:25\", \"[::]:25\"]"}},
+                     "a list of ADDRESS:PORT such as [\"0.0.0.0:25\", \"[::]:465 implicit\"], each "
+                     "perhaps with starttls, required, implicit or none"}},
 
     Binding{"domains.default", "the local domain, of mail without one too; empty: the hostname",
             Text{MEMBER(domains.default_domain), is_domain_or_empty, k_domain_form}},
     Binding{"domains.aliases", "further local domains, example.com or *.example.com",
             TextList{MEMBER(domains.aliases), is_domain_pattern,
                      "a list of domains such as [\"example.com\", \"*.example.net\"]"}},
+    Binding{"domains.recipients", "local domain to the file that lists who is there; others: all",
+            TextMap{MEMBER(domains.recipients),
+                    "an object such as {\"example.com\": \"/etc/mailroot/example.com\"}"}},
+
+    Binding{"relay.networks", "networks that may send to other hosts through us",
+            TextList{MEMBER(relay.networks), is_network, k_networks_form}},
+    Binding{"relay.authenticated", "who authenticates may, too",
+            Boolean{MEMBER(relay.authenticated)}},
+
+    Binding{"access.allow", "networks that may connect; empty: all",
+            TextList{MEMBER(access.allow), is_network, k_networks_form}},
+    Binding{"access.deny", "networks that may not connect, whatever allow says",
+            TextList{MEMBER(access.deny), is_network, k_networks_form}},
+    Binding{"access.proxies", "networks that speak the PROXY protocol to us",
+            TextList{MEMBER(access.proxies), is_network, k_networks_form}},
+    Binding{"access.blocklists", "DNS blocklists whose entries are refused",
+            TextList{MEMBER(access.blocklists), is_domain,
+                     "a list of domains such as [\"zen.example.org\"]"}},
+    Binding{"access.reverseLookup", "name the client's host in Received",
+            Boolean{MEMBER(access.reverse_lookup)}},
 
     Binding{"limits.messageSize", "largest message taken; 0: no limit",
             Size{MEMBER(limits.message_size)}},
+    Binding{"limits.sessionSize", "octets of all messages of one session; 0: no limit",
+            Size{MEMBER(limits.session_size)}},
     Binding{"limits.recipients", "most recipients of a message taken over SMTP",
             Count{MEMBER(limits.recipients), 1}},
     Binding{"limits.messagesPerConnection", "most messages taken in one session; 0: no limit",
             Count{MEMBER(limits.messages_per_connection), 0}},
     Binding{"limits.connections", "most sessions served at once",
             Count{MEMBER(limits.connections), 1}},
+    Binding{"limits.connectionsPerIp", "most sessions of one address at once; 0: no limit",
+            Count{MEMBER(limits.connections_per_ip), 0}},
+    Binding{"limits.connectionsPerMinute", "most new sessions of one address; 0: no limit",
+            Count{MEMBER(limits.connections_per_minute), 0}},
+    Binding{"limits.recipientsPerMinute", "most recipients that one address names; 0: no limit",
+            Count{MEMBER(limits.recipients_per_minute), 0}},
+    Binding{"limits.errors", "refused commands before a session is ended; 0: no limit",
+            Count{MEMBER(limits.errors), 0}},
+    Binding{"limits.unknownCommands", "unknown commands before it is; 0: no limit",
+            Count{MEMBER(limits.unknown_commands), 0}},
+    Binding{"limits.idleCommands", "commands without a message before it is; 0: no limit",
+            Count{MEMBER(limits.idle_commands), 0}},
     Binding{"limits.idle", "how long a session may say nothing", Duration{MEMBER(limits.idle), 1s}},
+    Binding{"limits.minRate", "octets a second of a message, once idle is over; 0: no limit",
+            Size{MEMBER(limits.min_rate)}},
+    Binding{"limits.minFree", "room left on the disk below which nothing is taken; 0: no limit",
+            Size{MEMBER(limits.min_free)}},
+    Binding{"limits.bareNewline", "bare CR and LF in a message: normalize or reject",
+            Text{MEMBER(limits.bare_newline), is_bare_newline, "\"normalize\" or \"reject\""}},
+
+    Binding{"tls.certificate", "PEM file of our certificate and its chain; empty: no TLS",
+            Text{MEMBER(tls.certificate), is_any, k_file_form}},
+    Binding{"tls.key", "PEM file of its key; empty: the certificate's",
+            Text{MEMBER(tls.key), is_any, k_file_form}},
+
+    Binding{"auth.users", "file of name:hash, who may authenticate; empty: nobody",
+            Text{MEMBER(auth.users), is_any, k_file_form}},
+    Binding{"auth.requireTls", "offer AUTH under TLS alone", Boolean{MEMBER(auth.require_tls)}},
+    Binding{"auth.failures", "failed attempts before a session is ended; 0: no limit",
+            Count{MEMBER(auth.failures), 0}},
+    Binding{"auth.failureDelay", "wait before a failed attempt is answered",
+            Duration{MEMBER(auth.failure_delay), 0ms}},
+
+    Binding{"drop.quota", "octets in Drop from which on nothing is taken; 0: no limit",
+            Size{MEMBER(drop.quota)}},
 
     Binding{"delivery.retry", "waits between the attempts; the last one repeats",
             DurationList{MEMBER(delivery.retry)}},
@@ -117,6 +186,19 @@ bool TextList::read(Settings& settings, const Json& value) const {
                        });
     if (legal) member(settings) = value.get<std::vector<std::string>>();
     return legal;
+}
+
+bool TextMap::read(Settings& settings, const Json& value) const {
+    if (!value.is_object()) return false;
+    std::map<std::string, std::string> texts;
+    for (const auto& [domain, text] : value.items()) {
+        if (!is_domain_pattern(domain) || domain.starts_with('*') || !text.is_string()) {
+            return false;
+        }
+        texts.emplace(lower_case(domain), text.get<std::string>());
+    }
+    member(settings) = std::move(texts);
+    return true;
 }
 
 bool Size::read(Settings& settings, const Json& value) const {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,16 @@ struct Text {
 struct TextList {
     Member<std::vector<std::string>> member;
     bool (*fits)(std::string_view);  ///< each of them
+    std::string_view form;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
+    [[nodiscard]] std::string expected() const { return std::string(form); }
+};
+
+/// Texts by domain.
+struct TextMap {
+    Member<std::map<std::string, std::string>> member;
     std::string_view form;
 
     bool read(Settings& settings, const Json& value) const;
@@ -98,7 +109,7 @@ struct Boolean {
 struct Binding {
     std::string_view path;
     std::string_view meaning;
-    std::variant<Text, TextList, Size, Count, Port, Duration, DurationList, Boolean> value;
+    std::variant<Text, TextList, TextMap, Size, Count, Port, Duration, DurationList, Boolean> value;
 };
 
 /// Every key there is, in the manual's order. Reading, printing and listing all walk this.

@@ -1,6 +1,7 @@
 #include "config/forms.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -97,8 +98,24 @@ bool is_domain_pattern(std::string_view text) {
     return are_labels(text);
 }
 
+ListenEntry listen_entry(std::string_view text) {
+    const auto address = take_until(text, ' ');
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    return {address, text.empty() ? "starttls" : text};
+}
+
 bool is_listen_address(std::string_view text) {
-    return is_endpoint(text, 0);
+    constexpr std::array k_words{"starttls", "required", "implicit", "none"};
+    const auto entry = listen_entry(text);
+    return is_endpoint(entry.address, 0) &&
+           std::ranges::any_of(k_words, [&](auto word) { return entry.tls == word; });
+}
+
+bool is_network(std::string_view text) {
+    const auto address = take_until(text, '/');
+    if (text.empty()) return is_ipv4(address) || is_ipv6(address);
+    const auto prefix = number(text);
+    return prefix && ((is_ipv4(address) && *prefix <= 32) || (is_ipv6(address) && *prefix <= 128));
 }
 
 bool is_server_address(std::string_view text) {

@@ -18,4 +18,14 @@ namespace mailroot::config {
 /// `192.0.2.1`, `2001:db8::1`, `192.0.2.1:5353`, `[2001:db8::1]:5353`.
 [[nodiscard]] bool is_server_address(std::string_view text);
 
+/// What an entry of `listen` says: `0.0.0.0:25`, `[::]:465 implicit`.
+struct ListenEntry {
+    std::string_view address;
+    std::string_view tls;  ///< `starttls`, `required`, `implicit` or `none`; `starttls` if not said
+};
+[[nodiscard]] ListenEntry listen_entry(std::string_view text);
+
+/// `192.0.2.0/24`, `2001:db8::/32`, or an address.
+[[nodiscard]] bool is_network(std::string_view text);
+
 }  // namespace mailroot::config

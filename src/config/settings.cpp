@@ -3,15 +3,12 @@
 #include "config/bindings.hpp"
 #include "config/forms.hpp"
 #include "config/json_text.hpp"
+#include "config/text_file.hpp"
 #include "core/address.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <numeric>
-#include <optional>
-#include <system_error>
 
 namespace mailroot::config {
 
@@ -123,28 +120,11 @@ Result<void> apply_override(Settings& settings, const std::string& text) {
     return applied;
 }
 
-/// The file's text, or nothing where it does not exist and need not.
-Result<std::optional<std::string>> read(const std::filesystem::path& file, bool optional) {
-    std::error_code error;
-    const auto status = std::filesystem::status(file, error);
-    if (status.type() == std::filesystem::file_type::not_found) {
-        if (optional) return std::nullopt;
-        return refused("no such file");
-    }
-    if (error) return refused("cannot be read: " + error.message());
-    if (std::filesystem::is_directory(status)) return refused("is a directory, not a file");
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return refused("cannot be opened for reading");
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad()) return refused("cannot be read to its end");
-    return text;
-}
-
 Result<void> apply_file(Settings& settings, const std::filesystem::path& file, bool optional) {
-    auto text = read(file, optional);
-    if (!text) return fail(std::move(text));
-    if (!*text) return {};
-    auto json = parse_json(**text);
+    auto text = read_text_file(file);
+    if (!text && optional && text.error().kind == Error::Kind::not_found) return {};
+    if (!text) return refused(text.error().what);
+    auto json = parse_json(*text);
     if (!json) return fail(std::move(json));
     return apply(settings, "", *json);
 }
@@ -165,6 +145,33 @@ Result<void> complete(Settings& settings, const std::function<std::string()>& ma
 
 }  // namespace
 
+Result<void> check_together(const Settings& settings) {
+    const auto& domains = settings.domains;
+    for (const auto& [domain, file] : domains.recipients) {
+        const auto matches = [&domain = domain](const std::string& pattern) {
+            return matches_domain(pattern, domain);
+        };
+        if (!matches(domains.default_domain) && std::ranges::none_of(domains.aliases, matches)) {
+            return refused("domains.recipients: " + domain +
+                           " is neither domains.default nor one of domains.aliases");
+        }
+    }
+    if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
+        return refused("tls.key: there is no tls.certificate that it could be the key of");
+    }
+    for (const auto& text : settings.listen) {
+        const auto [address, tls] = listen_entry(text);
+        if (tls != "starttls" && tls != "required" && tls != "implicit" && tls != "none") {
+            return refused("listen: '" + std::string(tls) + "' behind " + std::string(address) +
+                           " is not starttls, required, implicit or none");
+        }
+        if (settings.tls.certificate.empty() && (tls == "required" || tls == "implicit")) {
+            return refused("listen: '" + text + "' needs tls.certificate");
+        }
+    }
+    return {};
+}
+
 Result<Settings> load(const std::filesystem::path& file, bool optional,
                       const std::vector<std::string>& overrides,
                       const std::function<std::string()>& machine_name) {
@@ -176,6 +183,7 @@ Result<Settings> load(const std::filesystem::path& file, bool optional,
             return fail(std::move(applied), "--set " + text);
     }
     MAILROOT_TRY(complete(settings, machine_name));
+    MAILROOT_TRY(check_together(settings));
     return settings;
 }
 

@@ -21,14 +21,8 @@ using namespace std::chrono_literals;
 struct Settings {
     std::string hostname;  ///< in greetings, Received and Message-ID; empty in the file: the
                            ///< machine's full name
-    std::vector<std::string> listen{"0.0.0.0:25", "[::]:25"};  ///< where SMTP is served
-
-    /// How mail for a domain of others is treated: an entry of `domains.remote`.
-    struct RemoteDomain {
-        bool relay = false;             ///< anybody may send mail there through us
-        bool hold = false;              ///< kept in Queue until its host asks with ETRN or ATRN
-        std::vector<std::string> turn;  ///< users who may fetch it with ATRN (RFC 2645)
-    };
+    std::vector<std::string> listen{"0.0.0.0:25", "[::]:25"};  ///< where SMTP is served, each
+                                                               ///< perhaps with a word on TLS
 
     struct Domains {
         std::string default_domain;  ///< `domains.default`; empty in the file: the hostname
@@ -36,7 +30,6 @@ struct Settings {
             aliases;  ///< further local domains, `example.com` or `*.example.com`
         std::map<std::string, std::string>
             recipients;  ///< local domain to the file that lists who is there; others: everybody
-        std::map<std::string, RemoteDomain> remote;  ///< by domain or `*.example.com`
     } domains;
 
     struct Relay {
@@ -68,8 +61,8 @@ struct Settings {
         std::uint64_t unknown_commands = 10;       ///< 0: no limit
         std::uint64_t idle_commands = 100;  ///< NOOP and the like between messages; 0: no limit
         milliseconds idle = 10min;          ///< ConnectionTimeout (RFC 5321 4.5.3.2.7: at least 5)
-        std::uint64_t minimum_rate = 500;   ///< octets/s of a message after `idle`; 0: no limit
-        std::uint64_t minimum_free = 64u << 20;  ///< left on the disk, else 452; 0: no limit
+        std::uint64_t min_rate = 500;       ///< octets/s of a message after `idle`; 0: no limit
+        std::uint64_t min_free = 1u << 20;  ///< left on the disk, else 452; 0: no limit
         std::string bare_newline = "normalize";  ///< `normalize` to CRLF, or `reject`
     } limits;
 
@@ -121,6 +114,10 @@ struct Settings {
 Result<Settings> load(const std::filesystem::path& file, bool optional,
                       const std::vector<std::string>& overrides,
                       const std::function<std::string()>& machine_name);
+
+/// What no key can tell of its own value: a listener whose TLS needs a certificate, a key without
+/// one. load() asks for it; who changes settings afterwards asks again. Kind::config names the key.
+Result<void> check_together(const Settings& settings);
 
 /// All settings as the JSON that load() reads, indented, keys in the manual's order.
 [[nodiscard]] std::string to_json(const Settings& settings);

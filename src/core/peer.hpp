@@ -14,6 +14,7 @@ struct Peer {
     std::uint16_t server_port = 0;
     bool loopback = false;     ///< 127.0.0.0/8 or ::1
     std::string name;          ///< of its address, by a reverse lookup; empty where none was made
+    std::string blocklist;     ///< the first DNS blocklist that names it; empty: none was found
     std::string helo;          ///< what it called itself, as it was said; empty where it did not
     bool extended = false;     ///< it said EHLO
     std::string user;          ///< that it authenticated as; empty: nobody

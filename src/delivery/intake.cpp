@@ -1,179 +1,48 @@
 #include "delivery/intake.hpp"
 
+#include "delivery/client_lookup.hpp"
+#include "delivery/incoming_file.hpp"
 #include "delivery/local_domains.hpp"
-#include "folders/drop.hpp"
-#include "folders/queue.hpp"
-#include "message/header.hpp"
-#include "message/received.hpp"
 
-#include <algorithm>
-#include <optional>
-#include <string>
+#include <utility>
 
 namespace mailroot::delivery {
 
-namespace {
-
-// What has no end of header by then is sent on as it is.
-constexpr std::size_t k_max_header = 1u << 20;
-
-// Written in one go with the commit up to here; a larger message goes to the disk as it comes.
-constexpr std::size_t k_buffer = 256u << 10;
-
-bool all_local(const config::Settings::Domains& domains, const Envelope& envelope) {
-    return std::ranges::all_of(envelope.recipients, [&](const Recipient& recipient) {
-        return is_local(domains, recipient.address.domain);
-    });
+smtp::Task<Peer> SmtpIntake::examine(Peer client) {
+    const auto& access = context_.settings.access;
+    ClientQuestions questions{access.reverse_lookup, access.blocklists};
+    // Those who may relay are our own people; who authenticates later is spared then.
+    if (policy_.may_relay(client)) questions.blocklists.clear();
+    co_await look_up(context_.loop, resolver_, std::move(questions), client);
+    co_return client;
 }
 
-class IncomingFile final : public smtp::IncomingMessage {
- public:
-    IncomingFile(const Context& context, const Peer& peer, Envelope envelope)
-        : context_(context),
-          peer_(peer),
-          envelope_(std::move(envelope)),
-          id_(context.ids.next()),
-          local_(all_local(context.settings.domains, envelope_)) {}
-
-    /// What is not committed is removed.
-    ~IncomingFile() override {
-        if (file_) let_go(context_, std::move(*file_));
-    }
-
-    smtp::Task<void> append(std::string octets) override {
-        if (!error_.what.empty()) co_return;  // it will be refused: no need to hold it
-        if (!header_done_) {
-            take_header(octets);
-        } else {
-            buffer_ += octets;
-        }
-        if (buffer_.size() >= k_buffer && error_.what.empty()) {
-            auto write = [this] { return flush(); };
-            auto written = co_await on_disk(context_, write);
-            if (!written) error_ = std::move(written).error();
-        }
-    }
-
-    smtp::Task<Reply> commit() override {
-        if (!header_done_) end_header(header_.size());
-        if (hops_ > context_.settings.delivery.hops)
-            co_return reply(554, "5.4.6", "Too many hops, this may be a mail loop");
-        auto settle = [this] {
-            auto written = write_all();
-            // Committed, it is anybody's who claims it; else what there is of it goes.
-            file_.reset();
-            return written;
-        };
-        auto committed = co_await on_disk(context_, settle);
-        if (!committed) {
-            context_.log.warning(committed.error().what);
-            co_return reply(451, "4.3.0", "Local error, the message was not accepted");
-        }
-        context_.log.received(id_, envelope_, octets_, peer_.helo + " [" + peer_.address + "]");
-        if (!local_) context_.accepted(id_);
-        co_return reply(
-            250, "2.6.0",
-            '<' + id_.text() + '@' + context_.settings.hostname + "> Queued mail for delivery");
-    }
-
- private:
-    void take_header(std::string_view octets) {
-        // The blank line may lie across two portions.
-        const auto from = header_.size() < 3 ? 0 : header_.size() - 3;
-        header_ += octets;
-        const auto blank = header_.starts_with("\r\n") ? 0 : header_.find("\r\n\r\n", from);
-        if (blank != std::string::npos) {
-            end_header(blank + 2);
-        } else if (header_.size() > k_max_header) {
-            end_header(header_.size());
-        }
-    }
-
-    /// The header ends at `end`, before the blank line; what follows is body already.
-    void end_header(std::size_t end) {
-        header_done_ = true;
-        const auto header = message::parse_header(std::string_view(header_).substr(0, end));
-        buffer_ = trace_fields(header);
-        for (const auto& field : header.fields) {
-            if (equal_ignoring_case(field.name, "Received")) ++hops_;
-            // From loopback comes submission, and what is submitted may carry what is nobody's
-            // business.
-            if (peer_.loopback && is_blind(field.name)) continue;
-            buffer_ += field.whole;
-        }
-        // A line that is no field ends the header; what we put before it must not swallow it.
-        if (header.body < end) buffer_ += "\r\n";
-        buffer_ += std::string_view(header_).substr(header.body);
-        std::string().swap(header_);
-    }
-
-    static bool is_blind(std::string_view name) {
-        return equal_ignoring_case(name, "Bcc") || equal_ignoring_case(name, "Resent-Bcc");
-    }
-
-    [[nodiscard]] std::string trace_fields(const message::Header& header) const {
-        const auto& host = context_.settings.hostname;
-        const auto now = context_.clock.now();
-        std::string fields = message::received_field(
-            {peer_.helo, peer_.address, peer_.extended ? "ESMTP" : "SMTP"}, host, id_, now);
-        // RFC 6409 8: completing a message is for its submission alone.
-        if (!peer_.loopback) return fields;
-        if (!find_field(header, "Message-ID")) fields += message::message_id_field(id_, host);
-        if (!find_field(header, "Date")) fields += message::date_field(now);
-        return fields;
-    }
-
-    /// Makes the message ours; on the disk's threads, as flush() is.
-    Result<void> write_all() {
-        if (!error_.what.empty()) return tl::unexpected(error_);
-        MAILROOT_TRY(flush());
-        return file_->commit();
-    }
-
-    /// Writes what is buffered.
-    Result<void> flush() {
-        if (!file_) {
-            auto file = local_ ? folders::Drop(context_.mailroot).begin(id_, envelope_)
-                               : folders::Queue(context_.mailroot).begin(id_, envelope_);
-            if (!file) return fail(std::move(file));
-            file_.emplace(std::move(*file));
-        }
-        MAILROOT_TRY(file_->append(buffer_));
-        octets_ += buffer_.size();
-        buffer_.clear();
-        return {};
-    }
-
-    const Context& context_;
-    const Peer peer_;
-    const Envelope envelope_;
-    const MessageId id_;
-    const bool local_;
-    std::string header_;  ///< as far as it has come
-    bool header_done_ = false;
-    std::uint64_t hops_ = 0;
-    std::string buffer_;  ///< not on the disk yet
-    std::uint64_t octets_ = 0;
-    std::optional<folders::NewMessage> file_;
-    Error error_{Error::Kind::io, ""};  ///< the first that a portion met
-};
-
-}  // namespace
-
-Reply SmtpIntake::check_recipient(const Peer& peer, const Envelope&,
-                                  const Address& recipient) {
-    if (is_local(context_.settings.domains, recipient.domain) || peer.loopback)
-        return reply(250, "2.1.5", recipient.text());
-    return reply(550, "5.7.1", "Unable to relay for " + recipient.text());
+smtp::Task<Reply> SmtpIntake::check_sender(const Peer&, const Envelope& envelope,
+                                           std::uint64_t announced) {
+    const bool fits = co_await room_.on_disk_for(announced);
+    if (!fits) co_return reply(452, "4.3.1", "Insufficient system storage");
+    const auto& path = envelope.reverse_path;
+    co_return reply(250, "2.1.0", (path.is_null() ? "<>" : path.text()) + "....Sender OK");
 }
 
-std::unique_ptr<smtp::IncomingMessage> SmtpIntake::begin(const Peer& peer,
-                                                         Envelope envelope) {
-    const auto& domains = context_.settings.domains;
-    envelope.reverse_path = completed(domains, std::move(envelope.reverse_path));
-    for (auto& recipient : envelope.recipients)
-        recipient.address = completed(domains, std::move(recipient.address));
-    return std::make_unique<IncomingFile>(context_, peer, std::move(envelope));
+smtp::Task<Reply> SmtpIntake::check_recipient(const Peer& client, const Envelope&,
+                                              const Recipient& recipient) {
+    if (const auto refusal = policy_.refusal(client, recipient.address)) co_return *refusal;
+    const auto address = policy_.completed(client, recipient.address);
+    if (is_local(context_.settings.domains, address.domain)) {
+        const bool full = co_await room_.drop_is_full();
+        if (full) co_return reply(452, "4.2.2", "Mailbox Full");
+    }
+    co_return reply(250, "2.1.5", recipient.address.text());
+}
+
+std::unique_ptr<smtp::IncomingMessage> SmtpIntake::begin(const Peer& client, Envelope envelope) {
+    envelope.reverse_path = completed(context_.settings.domains, std::move(envelope.reverse_path));
+    for (auto& recipient : envelope.recipients) {
+        recipient.address = policy_.completed(client, std::move(recipient.address));
+    }
+    auto stored = [this](std::uint64_t octets, bool dropped) { room_.took(octets, dropped); };
+    return make_incoming_file(context_, client, std::move(envelope), stored);
 }
 
 }  // namespace mailroot::delivery

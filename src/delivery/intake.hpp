@@ -1,25 +1,40 @@
 #pragma once
 
 #include "delivery/context.hpp"
+#include "delivery/recipient_policy.hpp"
+#include "delivery/room.hpp"
+#include "dns/resolver.hpp"
 #include "smtp/intake.hpp"
 
 #include <memory>
 
 namespace mailroot::delivery {
 
-/// Takes messages from the SMTP server. One whose recipients are all local becomes a file of Drop
-/// at once; any other one of Queue, and Context::accepted is called.
+/// Takes messages from the SMTP server.
 class SmtpIntake final : public smtp::Intake {
  public:
-    explicit SmtpIntake(const Context& context) : context_(context) {}
+    /// All must outlive it; `relay` are the networks of `relay.networks`.
+    SmtpIntake(const Context& context, dns::Resolver& resolver, smtp::Networks relay)
+        : context_(context),
+          resolver_(resolver),
+          policy_(context.settings, std::move(relay)),
+          room_(context) {}
 
-    Reply check_recipient(const Peer& peer, const Envelope& so_far,
-                          const Address& recipient) override;
-    std::unique_ptr<smtp::IncomingMessage> begin(const Peer& peer,
-                                                 Envelope envelope) override;
+    /// Who is there from here on.
+    void use(std::shared_ptr<const RecipientLists> lists) { policy_.use(std::move(lists)); }
+
+    smtp::Task<Peer> examine(Peer client) override;
+    smtp::Task<Reply> check_sender(const Peer& client, const Envelope& envelope,
+                                   std::uint64_t announced) override;
+    smtp::Task<Reply> check_recipient(const Peer& client, const Envelope& so_far,
+                                      const Recipient& recipient) override;
+    std::unique_ptr<smtp::IncomingMessage> begin(const Peer& client, Envelope envelope) override;
 
  private:
     const Context& context_;
+    dns::Resolver& resolver_;
+    RecipientPolicy policy_;
+    Room room_;
 };
 
 }  // namespace mailroot::delivery

@@ -6,12 +6,12 @@
 
 namespace mailroot::message {
 
-/// Turns the octets behind DATA into the message (RFC 5321 4.5.2). CRLF.CRLF ends it and nothing
-/// else does; bare CR and LF become CRLF in the message and never count as a line end of the
-/// protocol, so that no second message can be smuggled past us or on to the next host.
+/// Takes the dots out of the octets behind DATA (RFC 5321 4.5.2). CRLF.CRLF ends them and nothing
+/// else does: a bare CR or LF is an octet like others here, and made a line end only behind this
+/// (LineEndings), so that no second message can be smuggled past us or on to the next host.
 class DataDecoder {
  public:
-    /// Appends the message octets of `wire` to `out` and returns how many octets of `wire` were
+    /// Appends the message's octets of `wire` to `out` and returns how many octets of `wire` were
     /// taken: all of them until done(), then those up to the end of the final CRLF.
     std::size_t feed(std::string_view wire, std::string& out);
     [[nodiscard]] bool done() const { return state_ == State::done; }
@@ -21,7 +21,6 @@ class DataDecoder {
 
     std::size_t step(std::string_view wire, std::string& out);
     std::size_t copy_line(std::string_view wire, std::string& out);
-    std::size_t take_if(bool expected, State next);
 
     State state_ = State::line_start;
 };

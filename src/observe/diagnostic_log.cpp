@@ -40,9 +40,11 @@ class DiagnosticLog final : public EventLog {
     }
 
     void received(const MessageId& id, const Envelope& envelope, std::uint64_t octets,
-                  std::string_view client) override {
-        say(spdlog::level::info, "{}: received from {} at {}, {} recipients, {}", id.text(),
-            sender_text(envelope), client, envelope.recipients.size(), short_size_text(octets));
+                  const Peer& client) override {
+        const auto user = client.authenticated() ? " as " + client.user : "";
+        say(spdlog::level::info, "{}: received from {} at {} [{}]{}, {} recipients, {}", id.text(),
+            sender_text(envelope), client.helo, client.address, user, envelope.recipients.size(),
+            short_size_text(octets));
     }
 
     void picked_up(const MessageId& id, std::string_view file, const Envelope& envelope,
@@ -76,14 +78,49 @@ class DiagnosticLog final : public EventLog {
         say(spdlog::level::warn, "left where it is: {}: {}", file, reason.what);
     }
 
-    void session(std::string_view client, std::string_view what) override {
-        say(spdlog::level::debug, "[{}] {}", client, what);
+    void connected(const Peer& client) override { session(client, "connected"); }
+
+    void turned_away(const Peer& client, const Reply& why) override {
+        say(spdlog::level::info, "[{}] turned away: {}", client.address, why.text());
+    }
+
+    void encrypted(const Peer& client) override {
+        session(client, client.tls_protocol + ' ' + client.tls_cipher);
+    }
+
+    void encryption_failed(const Peer& client, std::string_view why) override {
+        say(spdlog::level::info, "[{}] TLS failed: {}", client.address, why);
+    }
+
+    void authenticated(const Peer& client, std::string_view mechanism) override {
+        session(client, "authenticated as " + client.user + " by " + std::string(mechanism));
+    }
+
+    void authentication_failed(const Peer& client, std::string_view mechanism,
+                               std::string_view name) override {
+        say(spdlog::level::warn, "[{}] authentication failed: {} as '{}'", client.address,
+            mechanism, name);
+    }
+
+    void command(const Peer& client, const SmtpCommand& command) override {
+        say(spdlog::level::debug, "[{}] #{} {}: {}", client.address, client.session, command.line,
+            command.reply.text());
+    }
+
+    void disconnected(const Peer& client, const SessionEnd& end) override {
+        say(spdlog::level::debug, "[{}] #{} {} after {}, {} messages, {} received, {} sent",
+            client.address, client.session, end.how, duration_text(end.lasted), end.messages,
+            short_size_text(end.received), short_size_text(end.sent));
     }
 
     void notice(std::string_view what) override { say(spdlog::level::info, "{}", what); }
     void warning(std::string_view what) override { say(spdlog::level::warn, "{}", what); }
 
  private:
+    void session(const Peer& client, std::string_view what) {
+        say(spdlog::level::debug, "[{}] #{} {}", client.address, client.session, what);
+    }
+
     /// Names of files, addresses and replies are other people's: none may end the line and begin
     /// one of its own, or speak to the terminal.
     template <class... Values>

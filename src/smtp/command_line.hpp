@@ -10,12 +10,17 @@ namespace mailroot::smtp {
 /// as most servers do, for a command carries no message that could be smuggled in.
 class CommandLineReader {
  public:
-    /// Text of the longest line taken. RFC 5321 4.5.3.1.4 asks for 512; parameters add to it.
+    /// Text of the longest command. RFC 5321 4.5.3.1.4 asks for 512; parameters add to it.
     static constexpr std::size_t k_max_line = 2048;
+    /// Of the longest answer to a challenge (RFC 4954 4).
+    static constexpr std::size_t k_max_response = 12'288;
 
     /// Takes octets off the front of `wire`, up to the end of a line at most. True when a line is
-    /// whole; it stands in line() until the next call.
-    bool take(std::string_view& wire);
+    /// whole; it stands in line() until the next call. `most` is the length of text that is taken.
+    bool take(std::string_view& wire, std::size_t most);
+
+    /// Whether a line has begun and is not whole.
+    [[nodiscard]] bool has_part() const { return !whole_ && !line_.empty(); }
 
     /// The line without its end; only a beginning where it is too_long().
     [[nodiscard]] const std::string& line() const { return line_; }

@@ -108,11 +108,14 @@ std::unique_ptr<Reactor> make_reactor(asio::io_context& context) {
     return std::make_unique<AsioReactor>(context);
 }
 
-std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then) {
-    const auto signals = std::make_shared<asio::signal_set>(loop, SIGINT, SIGTERM, SIGHUP);
+namespace {
+
+std::shared_ptr<void> on_signals(std::shared_ptr<asio::signal_set> signals,
+                                 std::function<void()> then) {
     // The handler holds the function weakly: destroying what the caller got ends the waiting.
     const auto wait = std::make_shared<std::function<void()>>();
-    *wait = [signals = std::weak_ptr(signals), again = std::weak_ptr(wait), then] {
+    *wait = [signals = std::weak_ptr<asio::signal_set>(signals), again = std::weak_ptr(wait),
+             then] {
         const auto alive = signals.lock();
         if (!alive) return;
         alive->async_wait([again, then](asio::error_code cancelled, int) {
@@ -122,7 +125,17 @@ std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then) {
         });
     };
     (*wait)();
-    return std::make_shared<std::pair<decltype(signals), decltype(wait)>>(signals, wait);
+    return std::make_shared<std::pair<decltype(signals), decltype(wait)>>(std::move(signals), wait);
+}
+
+}  // namespace
+
+std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then) {
+    return on_signals(std::make_shared<asio::signal_set>(loop, SIGINT, SIGTERM), std::move(then));
+}
+
+std::shared_ptr<void> on_hang_up(Loop& loop, std::function<void()> then) {
+    return on_signals(std::make_shared<asio::signal_set>(loop, SIGHUP), std::move(then));
 }
 
 void spawn(Loop& loop, Task<void> task) {

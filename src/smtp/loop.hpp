@@ -31,9 +31,12 @@ using Threads = asio::thread_pool;
 /// The event loop (Asio's) as the other folders know it. `context` must outlive it.
 std::unique_ptr<Reactor> make_reactor(asio::io_context& context);
 
-/// Calls `then` from the loop when the process is asked to end (SIGINT, SIGTERM, SIGHUP); each
-/// time, until the returned object is destroyed.
+/// Calls `then` from the loop when the process is asked to end (SIGINT, SIGTERM); each time, until
+/// the returned object is destroyed.
 std::shared_ptr<void> on_termination(Loop& loop, std::function<void()> then);
+
+/// The same for SIGHUP, by which a service is asked to read its files anew.
+std::shared_ptr<void> on_hang_up(Loop& loop, std::function<void()> then);
 
 /// Starts a coroutine that nobody waits for. What it throws comes out of the loop's run().
 void spawn(Loop& loop, Task<void> task);

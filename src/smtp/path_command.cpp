@@ -1,5 +1,7 @@
 #include "smtp/path_command.hpp"
 
+#include "message/utf8.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -60,8 +62,9 @@ tl::expected<PathCommand, Reply> parse(std::string_view argument, const Form& fo
 }
 
 struct MailTarget {
-    std::uint64_t message_size;
+    const MailTerms& terms;
     Envelope& envelope;
+    std::uint64_t& announced;
 };
 
 std::optional<Reply> take_body(std::string_view value, MailTarget& target) {
@@ -69,6 +72,8 @@ std::optional<Reply> take_body(std::string_view value, MailTarget& target) {
         target.envelope.body = Body::seven_bit;
     } else if (equal_ignoring_case(value, "8BITMIME")) {
         target.envelope.body = Body::eight_bit_mime;
+    } else if (equal_ignoring_case(value, "BINARYMIME")) {
+        target.envelope.body = Body::binary_mime;
     } else {
         return reply(501, "5.5.4", "Unsupported BODY type");
     }
@@ -83,9 +88,83 @@ std::optional<Reply> take_size(std::string_view value, MailTarget& target) {
         return reply(501, "5.5.4", "Bad value of SIZE");
     }
     if (error == std::errc::result_out_of_range) size = std::numeric_limits<std::uint64_t>::max();
-    if (target.message_size != 0 && size > target.message_size) {
+    if (target.terms.message_size != 0 && size > target.terms.message_size) {
         return reply(552, "5.3.4", "Message size exceeds fixed maximum message size");
     }
+    target.announced = size;
+    return std::nullopt;
+}
+
+std::optional<Reply> take_utf8(std::string_view value, MailTarget& target) {
+    if (!value.empty()) return reply(501, "5.5.4", "SMTPUTF8 takes no value");
+    target.envelope.utf8 = true;
+    return std::nullopt;
+}
+
+std::optional<Reply> take_ret(std::string_view value, MailTarget& target) {
+    if (!equal_ignoring_case(value, "FULL") && !equal_ignoring_case(value, "HDRS")) {
+        return reply(501, "5.5.4", "Bad value of RET");
+    }
+    target.envelope.ret = value;
+    return std::nullopt;
+}
+
+bool is_hex_digit(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+}
+
+/// RFC 3461 4: printable ASCII without `+` and `=`, which are written as `+2B` and `+3D`. RFC 6533
+/// 3 lets UTF-8 stand for itself.
+bool is_xtext(std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool quoted = text[i] == '+' && i + 2 < text.size() && is_hex_digit(text[i + 1]) &&
+                            is_hex_digit(text[i + 2]);
+        if (!quoted && (text[i] == '+' || text[i] == '=')) return false;
+    }
+    return true;
+}
+
+std::optional<Reply> take_envid(std::string_view value, MailTarget& target) {
+    constexpr std::size_t k_longest = 100;  // RFC 3461 4.4
+    if (value.empty() || value.size() > k_longest || !is_xtext(value)) {
+        return reply(501, "5.5.4", "Bad value of ENVID");
+    }
+    target.envelope.envid = value;
+    return std::nullopt;
+}
+
+/// Who wrote the message, says a client that was authenticated (RFC 4954 5). We vouch for nobody,
+/// so that it is read and forgotten.
+std::optional<Reply> take_auth(std::string_view value, MailTarget& target) {
+    if (!target.terms.auth) return reply(555, "5.5.4", "Unsupported parameter");
+    if (value.empty() || !is_xtext(value)) return reply(501, "5.5.4", "Bad value of AUTH");
+    return std::nullopt;
+}
+
+std::optional<Reply> take_notify(std::string_view value, Recipient& recipient) {
+    const auto bad = [] { return reply(501, "5.5.4", "Bad value of NOTIFY"); };
+    constexpr std::array k_events{"SUCCESS", "FAILURE", "DELAY"};
+    if (!equal_ignoring_case(value, "NEVER")) {
+        for (auto rest = value; !rest.empty() || value.empty();) {
+            const auto event = rest.substr(0, rest.find(','));
+            const bool known = std::ranges::any_of(
+                k_events, [event](auto each) { return equal_ignoring_case(each, event); });
+            if (!known || rest.ends_with(',')) return bad();
+            rest.remove_prefix(std::min(rest.size(), event.size() + 1));
+        }
+    }
+    recipient.notify = value;
+    return std::nullopt;
+}
+
+std::optional<Reply> take_orcpt(std::string_view value, Recipient& recipient) {
+    constexpr std::size_t k_longest = 500;  // RFC 3461 4.2
+    const auto type = value.substr(0, value.find(';'));
+    const auto address = value.substr(std::min(value.size(), type.size() + 1));
+    if (type.empty() || address.empty() || value.size() > k_longest || !is_xtext(address)) {
+        return reply(501, "5.5.4", "Bad value of ORCPT");
+    }
+    recipient.orcpt = value;
     return std::nullopt;
 }
 
@@ -96,8 +175,17 @@ struct Row {
 };
 
 constexpr std::array k_mail_parameters{
-    Row<MailTarget>{"BODY", take_body},  // RFC 6152
-    Row<MailTarget>{"SIZE", take_size},  // RFC 1870
+    Row<MailTarget>{"AUTH", take_auth},      // RFC 4954
+    Row<MailTarget>{"BODY", take_body},      // RFC 6152, RFC 3030
+    Row<MailTarget>{"ENVID", take_envid},    // RFC 3461
+    Row<MailTarget>{"RET", take_ret},        // RFC 3461
+    Row<MailTarget>{"SIZE", take_size},      // RFC 1870
+    Row<MailTarget>{"SMTPUTF8", take_utf8},  // RFC 6531
+};
+
+constexpr std::array k_rcpt_parameters{
+    Row<Recipient>{"NOTIFY", take_notify},  // RFC 3461
+    Row<Recipient>{"ORCPT", take_orcpt},    // RFC 3461
 };
 
 template <class Target>
@@ -132,14 +220,25 @@ tl::expected<PathCommand, Reply> parse_rcpt(std::string_view argument) {
 }
 
 std::optional<Reply> take_mail_parameters(const std::vector<Parameter>& parameters,
-                                          std::uint64_t message_size, Envelope& envelope) {
-    MailTarget target{message_size, envelope};
+                                          const MailTerms& terms, Envelope& envelope,
+                                          std::uint64_t& announced) {
+    MailTarget target{terms, envelope, announced};
     return take_all<MailTarget>(parameters, k_mail_parameters, target);
 }
 
-std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters) {
-    if (parameters.empty()) return std::nullopt;
-    return reply(555, "5.5.4", "Unsupported parameter");
+std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters,
+                                          Recipient& recipient) {
+    return take_all<Recipient>(parameters, k_rcpt_parameters, recipient);
+}
+
+std::optional<Reply> refuse_beyond_ascii(const Address& address, bool utf8) {
+    const auto text = address.text();
+    if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
+        return std::nullopt;
+    }
+    if (!message::is_utf8(text)) return reply(501, "5.5.2", "The address is not UTF-8");
+    if (utf8) return std::nullopt;
+    return reply(553, "5.6.7", "Such an address needs SMTPUTF8");
 }
 
 }  // namespace mailroot::smtp

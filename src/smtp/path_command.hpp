@@ -30,12 +30,24 @@ tl::expected<PathCommand, Reply> parse_mail(std::string_view argument);
 /// Likewise of RCPT, where `<>` is refused.
 tl::expected<PathCommand, Reply> parse_rcpt(std::string_view argument);
 
-/// Takes the parameters of MAIL into `envelope`; `message_size` is the limit, 0 for none. The reply
-/// that refuses them, where one cannot be taken.
-std::optional<Reply> take_mail_parameters(const std::vector<Parameter>& parameters,
-                                          std::uint64_t message_size, Envelope& envelope);
+/// What decides which parameters of MAIL are known, and what they may say.
+struct MailTerms {
+    std::uint64_t message_size = 0;  ///< the limit, in octets; 0: none
+    bool auth = false;               ///< AUTH is offered, so that AUTH= is known (RFC 4954 5)
+};
 
-/// Takes the parameters of RCPT: none is known yet.
-std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters);
+/// Takes the parameters of MAIL into `envelope`, and what SIZE announces into `announced`. The
+/// reply that refuses them, where one cannot be taken.
+std::optional<Reply> take_mail_parameters(const std::vector<Parameter>& parameters,
+                                          const MailTerms& terms, Envelope& envelope,
+                                          std::uint64_t& announced);
+
+/// Takes the parameters of RCPT (RFC 3461 4.1, 4.2), likewise.
+std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters,
+                                          Recipient& recipient);
+
+/// Why an address may not stand in a transaction, where it may not: beyond ASCII it must be UTF-8,
+/// and SMTPUTF8 must have been asked for (RFC 6531 3.4).
+std::optional<Reply> refuse_beyond_ascii(const Address& address, bool utf8);
 
 }  // namespace mailroot::smtp

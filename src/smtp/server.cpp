@@ -9,6 +9,7 @@
 #include <asio/steady_timer.hpp>
 
 #include <list>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -27,17 +28,22 @@ constexpr std::chrono::minutes k_between_warnings{1};
 struct Listener {
     tcp::acceptor acceptor;
     asio::steady_timer pause;
+    ListenerOptions options;
 };
 
-Peer peer_at(const tcp::endpoint& endpoint) {
-    auto address = endpoint.address();
-    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-    }
+asio::ip::address plain(const asio::ip::address& address) {
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
+Peer peer_at(const tcp::endpoint& client, const tcp::endpoint& server) {
     Peer peer;
+    const auto address = plain(client.address());
     peer.address = address.to_string();
-    peer.port = endpoint.port();
+    peer.port = client.port();
     peer.loopback = address.is_loopback();
+    peer.server_address = plain(server.address()).to_string();
+    peer.server_port = server.port();
     return peer;
 }
 
@@ -50,15 +56,15 @@ void turn_away(tcp::socket socket, const Reply& reply) {
 }
 
 /// What the coroutines of a server share; it lives as long as the last of them.
-class Sessions {
- public:
-    Sessions(Loop& loop, EventLog& log_book, ServerOptions settings)
-        : context(loop), log(log_book), options(std::move(settings)), all_gone(loop) {}
+struct Sessions {
+    Sessions(Loop& on, EventLog& log, ServerOptions options, AdmissionOptions admission,
+             Networks proxies)
+        : loop(on),
+          context{std::move(options), std::move(proxies), log, Admission(std::move(admission))},
+          all_gone(on) {}
 
-    Loop& context;
-    Intake* intake = nullptr;  ///< from start() on
-    EventLog& log;
-    const ServerOptions options;
+    Loop& loop;
+    ServerContext context;
     std::list<Listener> listeners;
     std::set<std::shared_ptr<ServerConnection>> connections;
     asio::steady_timer all_gone;  ///< cancelled when the last connection ends
@@ -81,25 +87,29 @@ Task<void> run_connection(std::shared_ptr<Sessions> sessions,
     if (sessions->connections.empty()) sessions->all_gone.cancel();
 }
 
-void welcome(const std::shared_ptr<Sessions>& sessions, tcp::socket socket) {
+void welcome(const std::shared_ptr<Sessions>& sessions, const Listener& listener,
+             tcp::socket socket) {
     asio::error_code error;
     const auto endpoint = socket.remote_endpoint(error);
     if (error) return;  // gone already
-    auto peer = peer_at(endpoint);
-    const auto& options = sessions->options;
+    auto peer = peer_at(endpoint, socket.local_endpoint(error));
+    auto& context = sessions->context;
+    const auto most = context.options.connections;
+    std::optional<Reply> refusal;
     if (sessions->stopping) {
-        return turn_away(std::move(socket),
-                         reply(421, "4.3.2", options.hostname + " Service closing"));
+        refusal = reply(421, "4.3.2", context.options.hostname + " Service closing");
+    } else if (most != 0 && sessions->connections.size() >= most) {
+        refusal = reply(421, "4.7.0", "Too many connections");
     }
-    if (options.connections != 0 && sessions->connections.size() >= options.connections) {
-        sessions->log.session(peer.address, "turned away 421");
-        return turn_away(std::move(socket), reply(421, "4.7.0", "Too many connections"));
+    if (refusal) {
+        context.log.turned_away(peer, *refusal);
+        return turn_away(std::move(socket), *refusal);
     }
     socket.set_option(tcp::no_delay(true), error);  // replies are whole: nothing to wait for
     auto connection = std::make_shared<ServerConnection>(std::move(socket), std::move(peer),
-                                                         options, *sessions->intake, sessions->log);
+                                                         listener.options, context);
     sessions->connections.insert(connection);
-    asio::co_spawn(sessions->context, run_connection(sessions, connection), asio::detached);
+    asio::co_spawn(sessions->loop, run_connection(sessions, connection), asio::detached);
 }
 
 /// Waits a while, for accept() would fail again at once.
@@ -108,7 +118,7 @@ Task<void> pause_accepting(std::shared_ptr<Sessions> sessions, Listener& listene
     const auto now = std::chrono::steady_clock::now();
     if (now >= sessions->next_warning) {
         sessions->next_warning = now + k_between_warnings;
-        sessions->log.warning("cannot accept connections: " + why.message());
+        sessions->context.log.warning("cannot accept connections: " + why.message());
     }
     listener.pause.expires_after(k_accept_pause);
     asio::error_code ignored;
@@ -121,7 +131,7 @@ Task<void> accept_all(std::shared_ptr<Sessions> sessions, Listener& listener) {
         auto socket = co_await listener.acceptor.async_accept(
             asio::redirect_error(asio::use_awaitable, error));
         if (!error) {
-            welcome(sessions, std::move(socket));
+            welcome(sessions, listener, std::move(socket));
         } else if (!sessions->stopping) {
             co_await pause_accepting(sessions, listener, error);
         }
@@ -139,19 +149,22 @@ class AsioServer final : public Server {
         for (const auto& connection : sessions_->connections) connection->cut();
     }
 
-    Result<std::string> listen(const std::string& address) override {
-        auto acceptor = listen_at(sessions_->context, address);
+    Result<std::string> listen(const ListenerOptions& listener) override {
+        auto acceptor = listen_at(sessions_->loop, listener.address);
         if (!acceptor) return fail(std::move(acceptor));
         auto taken = endpoint_text(acceptor->local_endpoint());
         sessions_->listeners.push_back(
-            {*std::move(acceptor), asio::steady_timer(sessions_->context)});
+            {*std::move(acceptor), asio::steady_timer(sessions_->loop), listener});
         return taken;
     }
 
-    void start(Intake& intake) override {
-        sessions_->intake = &intake;
+    void use(ServerSecrets secrets) override { sessions_->context.secrets = std::move(secrets); }
+
+    void start(Intake& intake, QueueTrigger* trigger) override {
+        sessions_->context.intake = &intake;
+        sessions_->context.trigger = trigger;
         for (auto& listener : sessions_->listeners) {
-            asio::co_spawn(sessions_->context, accept_all(sessions_, listener), asio::detached);
+            asio::co_spawn(sessions_->loop, accept_all(sessions_, listener), asio::detached);
         }
     }
 
@@ -179,8 +192,10 @@ class AsioServer final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> make_server(Loop& loop, EventLog& log, ServerOptions options) {
-    return std::make_unique<AsioServer>(std::make_shared<Sessions>(loop, log, std::move(options)));
+std::unique_ptr<Server> make_server(Loop& loop, EventLog& log, ServerOptions options,
+                                    AdmissionOptions admission, Networks proxies) {
+    return std::make_unique<AsioServer>(std::make_shared<Sessions>(
+        loop, log, std::move(options), std::move(admission), std::move(proxies)));
 }
 
 }  // namespace mailroot::smtp

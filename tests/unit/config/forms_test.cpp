@@ -75,6 +75,30 @@ TEST_CASE("an address to listen at has a port") {
     }
 }
 
+TEST_CASE("a word on TLS may stand behind an address to listen at") {
+    CHECK(listen_entry("[::]:25").tls == "starttls");
+    CHECK(listen_entry("0.0.0.0:465  implicit").address == "0.0.0.0:465");
+    CHECK(listen_entry("0.0.0.0:465  implicit").tls == "implicit");
+    for (const auto* word : {"starttls", "required", "implicit", "none"}) {
+        CHECK(is_listen_address("[::1]:465 " + std::string(word)));
+    }
+    CHECK_FALSE(is_listen_address("[::1]:465 tls"));
+    CHECK_FALSE(is_listen_address("[::1]:465 none none"));
+}
+
+TEST_CASE("a network is an address, perhaps with so many bits") {
+    const Row rows[] = {
+        {"192.0.2.0/24", true}, {"192.0.2.1", true},     {"0.0.0.0/0", true},
+        {"192.0.2.1/32", true}, {"2001:db8::/32", true}, {"::1", true},
+        {"::/128", true},       {"192.0.2.0/33", false}, {"::/129", false},
+        {"192.0.2/24", false},  {"a.example/8", false},  {"", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_network(row.text) == row.fits);
+    }
+}
+
 TEST_CASE("a name server's address may have a port") {
     const Row rows[] = {
         {"192.0.2.53", true},

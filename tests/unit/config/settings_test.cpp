@@ -64,18 +64,24 @@ TEST_CASE("every kind of value is read from the file") {
         {
             "hostname": "mx.example",
             "listen": ["127.0.0.1:2525"],
-            "domains": { "default": "a.example", "aliases": ["b.example", "*.c.example"] },
+            "domains": { "default": "a.example", "aliases": ["b.example", "*.c.example"],
+                         "recipients": { "A.example": "/etc/a", "x.c.example": "/etc/x" } },
             "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
             /* quicker
                than usual */
             "delivery": { "retry": ["1s", "2m"], "port": 2525 },
-            "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" }
+            "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
+            "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
         })");
     REQUIRE_MESSAGE(settings, settings.error().what);
     CHECK(settings->hostname == "mx.example");
     CHECK(settings->listen == std::vector<std::string>{"127.0.0.1:2525"});
     CHECK(settings->domains.default_domain == "a.example");
     CHECK(settings->domains.aliases == std::vector<std::string>{"b.example", "*.c.example"});
+    CHECK(settings->domains.recipients ==
+          std::map<std::string, std::string>{{"a.example", "/etc/a"}, {"x.c.example", "/etc/x"}});
+    CHECK(settings->access.deny ==
+          std::vector<std::string>{"192.0.2.0/24", "2001:db8::/32", "::1"});
     CHECK(settings->limits.message_size == 2u << 20);
     CHECK(settings->limits.recipients == 7);
     CHECK(settings->limits.idle == 90min);
@@ -102,6 +108,14 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"listen": "0.0.0.0:25"})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"listen": ["25"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"domains": {"aliases": ["*"]}})", "domains.aliases: expected a list of domains"},
+        {R"({"domains": {"recipients": []}})", "domains.recipients: expected an object such as"},
+        {R"({"domains": {"recipients": {"*.a.example": "/x"}}})", "domains.recipients: expected"},
+        {R"({"domains": {"recipients": {"a.example": 1}}})", "domains.recipients: expected"},
+        {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
+        {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},
+        {R"({"access": {"blocklists": ["*.a.example"]}})", "access.blocklists: expected a list"},
+        {R"({"limits": {"bareNewline": "keep"}})",
+         "limits.bareNewline: expected \"normalize\" or \"reject\", not \"keep\""},
         {R"({"limits": {"messageSize": "32X"}})", "limits.messageSize: expected a size"},
         {R"({"limits": {"messageSize": -1}})", "limits.messageSize: expected a size"},
         {R"({"limits": {"messageSize": "2000T"}})", "limits.messageSize: expected a size"},
@@ -135,6 +149,27 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         CHECK(settings.error().what.starts_with(folder.path().string() +
                                                 "/mailroot.json: " + row.said));
     }
+}
+
+TEST_CASE("settings that do not go together are refused") {
+    const std::pair<std::vector<std::string>, std::string> rows[] = {
+        {{"tls.key=/k"}, "tls.key: there is no tls.certificate"},
+        {{R"(listen=["127.0.0.1:465 implicit"])"},
+         "'127.0.0.1:465 implicit' needs tls.certificate"},
+        {{R"(listen=["127.0.0.1:587  required"])"}, "needs tls.certificate"},
+        {{"domains.default=a.example", R"(domains.recipients={"b.example": "/b"})"},
+         "domains.recipients: b.example is neither domains.default nor"},
+    };
+    for (const auto& [overrides, said] : rows) {
+        CAPTURE(overrides.front());
+        const auto settings = load("", true, overrides, [] { return std::string("mx.example"); });
+        REQUIRE_FALSE(settings);
+        CAPTURE(settings.error().what);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(contains(settings.error().what, said));
+    }
+    CHECK(load("", true, {"tls.certificate=/c", R"(listen=["127.0.0.1:465 implicit"])"},
+               [] { return std::string("mx.example"); }));
 }
 
 TEST_CASE("an unknown key is refused, and the nearest known one named") {

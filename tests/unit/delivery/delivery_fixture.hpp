@@ -30,8 +30,8 @@ struct EventRecorder final : mailroot::EventLog {
     std::vector<std::string> lines;
 
     void received(const mailroot::MessageId&, const mailroot::Envelope&, std::uint64_t,
-                  std::string_view client) override {
-        lines.push_back("received " + std::string(client));
+                  const mailroot::Peer& client) override {
+        lines.push_back("received " + client.address);
     }
     void picked_up(const mailroot::MessageId&, std::string_view file, const mailroot::Envelope&,
                    std::string_view dots) override {
@@ -53,7 +53,15 @@ struct EventRecorder final : mailroot::EventLog {
     void set_aside(std::string_view file, const mailroot::Error&) override {
         lines.push_back("set aside " + std::string(file));
     }
-    void session(std::string_view, std::string_view) override {}
+    void connected(const mailroot::Peer&) override {}
+    void turned_away(const mailroot::Peer&, const mailroot::Reply&) override {}
+    void encrypted(const mailroot::Peer&) override {}
+    void encryption_failed(const mailroot::Peer&, std::string_view) override {}
+    void authenticated(const mailroot::Peer&, std::string_view) override {}
+    void authentication_failed(const mailroot::Peer&, std::string_view, std::string_view) override {
+    }
+    void command(const mailroot::Peer&, const mailroot::SmtpCommand&) override {}
+    void disconnected(const mailroot::Peer&, const mailroot::SessionEnd&) override {}
     void notice(std::string_view) override {}
     void warning(std::string_view what) override {
         lines.push_back("warning " + std::string(what));

@@ -32,7 +32,7 @@ Envelope envelope_for(const std::vector<Address>& recipients) {
 /// Hands a message over in portions of `portion` octets; gives the reply.
 Reply hand_over(DeliveryFixture& fixture, const Peer& peer, const Envelope& envelope,
                 const std::string& message, std::size_t portion) {
-    SmtpIntake intake(fixture.context);
+    SmtpIntake intake(fixture.context, fixture.resolver, {});
     Reply answer;
     auto task = [&]() -> smtp::Task<void> {
         const auto incoming = intake.begin(peer, envelope);
@@ -44,17 +44,237 @@ Reply hand_over(DeliveryFixture& fixture, const Peer& peer, const Envelope& enve
     return answer;
 }
 
+/// The texts of the replies to these recipients.
+std::vector<std::string> ask(DeliveryFixture& fixture, SmtpIntake& intake, const Peer& peer,
+                             const std::vector<Address>& recipients) {
+    std::vector<std::string> replies;
+    const Envelope so_far;
+    auto task = [&]() -> smtp::Task<void> {
+        for (const auto& address : recipients) {
+            const Recipient recipient{address, "", "", false};
+            const auto answer = co_await intake.check_recipient(peer, so_far, recipient);
+            replies.push_back(answer.text());
+        }
+    };
+    fixture.run(task());
+    return replies;
+}
+
+smtp::Networks networks(const std::vector<std::string>& texts) {
+    return *smtp::Networks::parse(texts);
+}
+
+using Texts = std::vector<std::string>;
+
 }  // namespace
 
-TEST_CASE_FIXTURE(DeliveryFixture, "only loopback may relay") {
-    SmtpIntake intake(context);
-    const Address local{"a", "here.example"}, remote{"a", "there.example"};
-    CHECK(intake.check_recipient(k_loopback, {}, remote).code == 250);
-    CHECK(intake.check_recipient(k_loopback, {}, local).code == 250);
-    CHECK(intake.check_recipient(k_stranger, {}, local).code == 250);
-    CHECK(intake.check_recipient(k_stranger, {}, {"postmaster", ""}).code == 250);
-    CHECK(intake.check_recipient(k_stranger, {}, remote).text() ==
-          "550 5.7.1 Unable to relay for a@there.example");
+TEST_CASE_FIXTURE(DeliveryFixture, "local recipients are everybody's, others for who may relay") {
+    settings.domains.aliases = {"*.alias.example"};
+    SmtpIntake intake(context, resolver, networks({"127.0.0.0/8"}));
+    const std::vector<Address> recipients{{"a", "here.example"},
+                                          {"a", "x.alias.example"},
+                                          {"postmaster", ""},
+                                          {"a", "there.example"}};
+    Texts all{"250 2.1.5 a@here.example", "250 2.1.5 a@x.alias.example", "250 2.1.5 postmaster",
+              "250 2.1.5 a@there.example"};
+    CHECK(ask(*this, intake, k_loopback, recipients) == all);
+    auto user = k_stranger;
+    user.user = "joe";
+    CHECK(ask(*this, intake, user, recipients) == all);
+    all.back() = "550 5.7.1 Unable to relay for a@there.example";
+    CHECK(ask(*this, intake, k_stranger, recipients) == all);
+    settings.relay.authenticated = false;
+    CHECK(ask(*this, intake, user, recipients) == all);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a stranger may not name a way through us") {
+    SmtpIntake intake(context, resolver, networks({"127.0.0.0/8"}));
+    const std::vector<Address> routed{{"a%there.example", "here.example"},
+                                      {"there.example!a", "here.example"},
+                                      {"\"a@there.example\"", "here.example"}};
+    for (const auto& text : ask(*this, intake, k_stranger, routed)) {
+        CHECK(text.starts_with("550 5.7.1 Unable to relay for "));
+    }
+    for (const auto& text : ask(*this, intake, k_loopback, routed)) CHECK(text.starts_with("250"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "our own address as a literal stands for the default domain") {
+    SmtpIntake intake(context, resolver, {});
+    auto client = k_stranger;
+    client.server_address = "192.0.2.25";
+    CHECK(ask(*this, intake, client, {{"a", "[192.0.2.25]"}, {"a", "[192.0.2.26]"}}) ==
+          Texts{"250 2.1.5 a@[192.0.2.25]", "550 5.7.1 Unable to relay for a@[192.0.2.26]"});
+    auto task = [&]() -> smtp::Task<void> {
+        const auto incoming = intake.begin(client, envelope_for({{"a", "[192.0.2.25]"}}));
+        co_await incoming->append("Subject: s\r\n\r\nbody\r\n");
+        co_await incoming->commit();
+    };
+    run(task());
+    REQUIRE(names("Drop").size() == 1);
+    CHECK(read("Drop/" + *names("Drop").begin()).find("x-receiver: a@here.example\r\n") !=
+          std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "where there is a list, who is not on it is unknown") {
+    auto list = RecipientList::parse("# staff\nInfo\n\nsales@here.example\r\n", "here.example");
+    REQUIRE(list);
+    auto lists = std::make_shared<RecipientLists>();
+    lists->emplace("here.example", *list);
+    settings.domains.aliases = {"open.example"};
+    SmtpIntake intake(context, resolver, {});
+    intake.use(lists);
+    CHECK(ask(*this, intake, k_stranger,
+              {{"info", "Here.Example"},
+               {"Sales", "here.example"},
+               {"x", "here.example"},
+               {"Postmaster", "here.example"},
+               {"x", "open.example"}}) ==
+          Texts{"250 2.1.5 info@Here.Example", "250 2.1.5 Sales@here.example",
+                "550 5.1.1 User unknown: x@here.example", "250 2.1.5 Postmaster@here.example",
+                "250 2.1.5 x@open.example"});
+
+    const auto elsewhere = RecipientList::parse("a\nb@there.example\n", "here.example");
+    REQUIRE_FALSE(elsewhere);
+    CHECK(elsewhere.error().what == "line 2: 'b@there.example' is not in here.example");
+    const auto none = RecipientList::parse("a b\n", "here.example");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().what == "line 1: 'a b' is no address");
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a full Drop takes nothing, the Queue still does") {
+    settings.drop.quota = 1000;
+    SmtpIntake intake(context, resolver, networks({"127.0.0.0/8"}));
+    const std::vector<Address> both{{"a", "here.example"}, {"a", "there.example"}};
+    CHECK(ask(*this, intake, k_loopback, both) ==
+          Texts{"250 2.1.5 a@here.example", "250 2.1.5 a@there.example"});
+    auto task = [&]() -> smtp::Task<void> {
+        const auto incoming = intake.begin(k_loopback, envelope_for({{"a", "here.example"}}));
+        co_await incoming->append("Subject: s\r\n\r\n" + std::string(1000, 'x') + "\r\n");
+        co_await incoming->commit();
+    };
+    run(task());
+    CHECK(ask(*this, intake, k_loopback, both) ==
+          Texts{"452 4.2.2 Mailbox Full", "250 2.1.5 a@there.example"});
+    SmtpIntake another(context, resolver, {});  // which has to look
+    CHECK(ask(*this, another, k_stranger, {{"a", "here.example"}}) ==
+          Texts{"452 4.2.2 Mailbox Full"});
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a disk with too little room takes no message") {
+    const auto envelope = envelope_for({});
+    const auto reply_to = [&](std::uint64_t announced) {
+        SmtpIntake intake(context, resolver, {});
+        std::string text;
+        auto task = [&]() -> smtp::Task<void> {
+            const auto answer = co_await intake.check_sender(k_stranger, envelope, announced);
+            text = answer.text();
+        };
+        run(task());
+        return text;
+    };
+    settings.limits.min_free = 1000;
+    files.left = os::Space{3000, true};
+    CHECK(reply_to(2000) == "250 2.1.0 s@a.example....Sender OK");
+    CHECK(reply_to(2001) == "452 4.3.1 Insufficient system storage");
+    files.left = os::Space{3000, false};
+    CHECK(reply_to(0) == "452 4.3.1 Insufficient system storage");
+    settings.limits.min_free = 0;
+    CHECK(reply_to(0) == "250 2.1.0 s@a.example....Sender OK");
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "who asks while the disk is looked at is not turned away") {
+    settings.limits.min_free = 1000;
+    SmtpIntake intake(context, resolver, {});
+    const auto envelope = envelope_for({});
+    Texts replies;
+    auto ask = [&]() -> smtp::Task<void> {
+        const auto answer = co_await intake.check_sender(k_stranger, envelope, 0);
+        replies.push_back(answer.text());
+    };
+    smtp::TaskGroup both(loop, 2);
+    both.start(ask());
+    both.start(ask());
+    run(both.idle());
+    CHECK(replies == Texts(2, "250 2.1.0 s@a.example....Sender OK"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "DNS says who a client is, and whether it is on a blocklist") {
+    settings.access.reverse_lookup = true;
+    settings.access.blocklists = {"first.example", "second.example", "ill.example"};
+    resolver.pointers = {{"9.2.0.192.in-addr.arpa", "mx.client.example"},
+                         {"10.2.0.192.in-addr.arpa", "mx.liar.example"}};
+    resolver.zone["client.example"] = "192.0.2.9";
+    resolver.zone["liar.example"] = "192.0.2.99";
+    resolver.zone["2.0.192.second.example"] = "127.0.0.2";  // of 10.2.0.192…
+    resolver.zone["2.0.192.ill.example"] = "127.255.255.254";
+    SmtpIntake intake(context, resolver, networks({"192.0.2.77"}));
+    const auto examined = [&](const std::string& address) {
+        Peer peer;
+        auto task = [&]() -> smtp::Task<void> {
+            peer = co_await intake.examine(peer_at(address, ""));
+        };
+        run(task());
+        return peer;
+    };
+    resolver.zone.erase("2.0.192.second.example");
+    auto peer = examined("192.0.2.9");
+    CHECK(peer.name == "mx.client.example");
+    CHECK(peer.blocklist == "");
+    resolver.zone["2.0.192.second.example"] = "127.0.0.2";
+    peer = examined("192.0.2.10");
+    CHECK(peer.name == "");
+    CHECK(peer.blocklist == "second.example");
+    CHECK(examined("192.0.2.77").blocklist == "");
+
+    const std::string refusal =
+        "554 5.7.1 Service unavailable; client [192.0.2.10] blocked using second.example";
+    CHECK(ask(*this, intake, peer, {{"a", "here.example"}, {"postmaster", "here.example"}}) ==
+          Texts{refusal, "250 2.1.5 postmaster@here.example"});
+    peer.user = "joe";
+    CHECK(ask(*this, intake, peer, {{"a", "there.example"}}) == Texts{"250 2.1.5 a@there.example"});
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "Received says by which protocol a message came") {
+    struct {
+        bool extended, tls, user, utf8;
+        std::string protocol;
+    } const rows[] = {
+        {false, false, false, false, "SMTP"},   {true, false, false, false, "ESMTP"},
+        {true, true, false, false, "ESMTPS"},   {true, false, true, false, "ESMTPA"},
+        {true, true, true, false, "ESMTPSA"},   {true, false, false, true, "UTF8SMTP"},
+        {true, true, true, true, "UTF8SMTPSA"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.protocol);
+        auto client = k_stranger;
+        client.extended = row.extended;
+        if (row.tls) client.tls_protocol = "TLSv1.3";
+        if (row.tls) client.tls_cipher = "TLS_AES_256_GCM_SHA384";
+        if (row.user) client.user = "joe";
+        auto envelope = envelope_for({{"a", "here.example"}});
+        envelope.utf8 = row.utf8;
+        hand_over(*this, client, envelope, "Subject: s\r\n\r\nbody\r\n", 100);
+        const auto file = "Drop/" + *names("Drop").begin();
+        const auto dropped = read(file);
+        CHECK(dropped.find(" with " + row.protocol + " id ") != std::string::npos);
+        CHECK((dropped.find("(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)") !=
+               std::string::npos) == row.tls);
+        CHECK((dropped.find("\r\nMessage-ID: <") != std::string::npos) == row.user);
+        std::filesystem::remove(scratch.path() / file);
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a binary message that ends in no line can be taken from Queue") {
+    auto envelope = envelope_for({{"a", "there.example"}});
+    envelope.body = Body::binary_mime;
+    const std::string message("Subject: s\r\n\r\n\0\n\r.\r\nx", 21);
+    CHECK(hand_over(*this, k_loopback, envelope, message, 4).code == 250);
+    REQUIRE(accepted.size() == 1);
+    CHECK(read("Queue/" + accepted[0].text() + ".eml").ends_with(message.substr(10)));
+    const auto claimed = folders::Queue(mailroot).claim(accepted[0], folders::whenever_due());
+    REQUIRE(claimed);
+    CHECK(claimed->has_value());
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "an all local message becomes a Drop file at once") {
@@ -149,7 +369,7 @@ TEST_CASE_FIXTURE(DeliveryFixture,
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "a message that is never finished leaves nothing") {
-    SmtpIntake intake(context);
+    SmtpIntake intake(context, resolver, {});
     auto task = [&]() -> smtp::Task<void> {
         const auto incoming = intake.begin(k_stranger, envelope_for({{"a", "here.example"}}));
         co_await incoming->append("Subject: s\r\n\r\n" + std::string(600'000, 'x'));

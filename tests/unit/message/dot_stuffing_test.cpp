@@ -1,5 +1,7 @@
 #include "message/dot_stuffing.hpp"
 
+#include "message/line_endings.hpp"
+
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -18,11 +20,15 @@ struct Decoded {
     bool operator==(const Decoded&) const = default;
 };
 
+/// With LineEndings behind it, as the server has it.
 Decoded decode(const std::vector<std::string>& portions) {
     DataDecoder decoder;
+    LineEndings line_endings;
     Decoded decoded;
     for (const auto& portion : portions) {
-        decoded.taken += decoder.feed(portion, decoded.message);
+        std::string octets;
+        decoded.taken += decoder.feed(portion, octets);
+        line_endings.feed(octets, decoded.message);
     }
     decoded.done = decoder.done();
     return decoded;

@@ -53,10 +53,14 @@ TEST_CASE("-q leaves what must be looked at, -v adds each session") {
     for (const auto& row :
          {Row{observe::Loudness::quiet, "mailroot: w\n"},
           Row{observe::Loudness::normal, "mailroot: n\nmailroot: w\n"},
-          Row{observe::Loudness::verbose, "mailroot: [c] s\nmailroot: n\nmailroot: w\n"}}) {
+          Row{observe::Loudness::verbose,
+              "mailroot: [192.0.2.9] #7 NOOP: 250 OK\nmailroot: n\nmailroot: w\n"}}) {
         CapturedError captured;
         const auto log = observe::make_diagnostic_log(row.loudness);
-        log->session("c", "s");
+        Peer client;
+        client.address = "192.0.2.9";
+        client.session = 7;
+        log->command(client, {"NOOP", reply(250, "", "OK")});
         log->notice("n");
         log->warning("w");
         CHECK(captured.text() == row.text);

@@ -65,7 +65,8 @@ Dialogue read_dialogue(const std::filesystem::path& file) {
             continue;
         }
         if (text.starts_with("! ")) {
-            dialogue.lines.push_back({Dialogue::Side::event, text.substr(2), false, false, number});
+            dialogue.lines.push_back(
+                {Dialogue::Side::event, text.substr(2), false, false, false, number});
             continue;
         }
         const bool legal = text.size() >= 2 && (text[0] == 'C' || text[0] == 'S') &&
@@ -77,6 +78,8 @@ Dialogue read_dialogue(const std::filesystem::path& file) {
         std::string said = text.substr(std::min<std::size_t>(3, text.size()));
         if (said == "<end>") {
             line.end = true;
+        } else if (said == "...") {
+            line.any_lines = true;
         } else if (text[1] == '~') {
             REQUIRE_MESSAGE((said.size() >= 2 && said.front() == '"' && said.back() == '"'),
                             file.string() << ":" << number << ": octets stand in quotes");

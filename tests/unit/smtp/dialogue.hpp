@@ -11,6 +11,7 @@
 ///     C: EHLO client.example     the client says this line
 ///     S: 250 2.1.0 *             the server says this line; a final `*` matches any rest
 ///     C~ ".\n"                   octets, escaped, and no CRLF added; S~ likewise
+///     S: ...                     the lines that are left of that reply, whatever they are
 ///     S: <end>                   that side closes the connection
 ///     ! time out                 something else happens now: what it means is the player's
 ///     stored <a@b> <c@d> "..."   a message that must have come of it, in the order of the file
@@ -21,8 +22,9 @@ struct Dialogue {
     enum class Side { client, server, event };
     struct Line {
         Side side;
-        std::string octets;     ///< on the wire, CRLF included; empty where `end`; an event's name
-        bool any_rest = false;  ///< `octets` is a beginning, up to the line's end
+        std::string octets;      ///< on the wire, CRLF included; empty where `end`; an event's name
+        bool any_rest = false;   ///< `octets` is a beginning, up to the line's end
+        bool any_lines = false;  ///< the rest of a reply
         bool end = false;
         int number = 0;  ///< in the file, for messages
     };

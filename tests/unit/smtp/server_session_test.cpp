@@ -12,6 +12,7 @@
 using namespace mailroot;
 using smtp::ServerOptions;
 using smtp::ServerSession;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -21,34 +22,81 @@ Peer client() {
     return peer;
 }
 
+// Whose passwords are checked by the Player; the secret one is "secret".
+constexpr const char* k_users =
+    "joe:$6$rounds=1000$aaaaaaaa$"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+    "bound:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+    ":"
+    "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU= bound@b.test\n";
+
 /// What the options of a dialogue ask for.
 struct Setting {
     ServerOptions server;
+    smtp::SessionTerms terms;
+    Peer client;
     bool nothing_can_be_stored = false;
     std::string commit = "250 2.6.0 <1@mx.test> Queued mail for delivery";
 
     explicit Setting(const Dialogue& dialogue) {
         server.hostname = "mx.test";
-        const std::map<std::string, std::size_t*> limits{
+        server.messages_per_connection = 0;
+        client.address = "192.0.2.9";
+        for (const auto& option : dialogue.options) {
+            REQUIRE_MESSAGE((take_word(option) || take_limit(option)),
+                            dialogue.file << ": option " << option);
+        }
+    }
+
+ private:
+    bool take_word(const std::string& option) {
+        if (option == "storage full") {
+            nothing_can_be_stored = true;
+        } else if (option == "starttls") {
+            terms.starttls = true;
+        } else if (option == "require tls") {
+            terms.require_tls = true;
+        } else if (option == "encrypted") {
+            client.tls_protocol = "TLSv1.3";
+            client.tls_cipher = "TLS_AES_256_GCM_SHA384";
+        } else if (option == "users") {
+            terms.users = std::make_shared<smtp::Users>(*smtp::Users::parse(k_users));
+        } else if (option == "plain auth") {
+            server.auth_requires_tls = false;
+        } else if (option == "etrn") {
+            server.etrn = true;
+        } else if (option == "turn") {
+            server.turn = true;
+        } else if (option == "bare newline reject") {
+            server.bare_newline = smtp::BareNewline::reject;
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    bool take_limit(const std::string& option) {
+        const std::map<std::string, std::uint64_t*> limits{
             {"recipients", &server.recipients},
             {"messages", &server.messages_per_connection},
             {"errors", &server.errors},
+            {"unknown", &server.unknown_commands},
+            {"idle_commands", &server.idle_commands},
+            {"failures", &server.auth_failures},
+            {"session_size", &server.session_size},
+            {"size", &server.message_size},
         };
-        for (const auto& option : dialogue.options) {
-            const auto space = std::min(option.find(' '), option.size() - 1);
-            const auto name = option.substr(0, space);
-            const auto value = option.substr(space + 1);
-            if (option == "storage full") {
-                nothing_can_be_stored = true;
-            } else if (name == "commit") {
-                commit = value;
-            } else if (name == "size") {
-                server.message_size = std::stoull(value);
-            } else {
-                REQUIRE_MESSAGE(limits.contains(name), dialogue.file << ": option " << option);
-                *limits.at(name) = std::stoul(value);
-            }
+        const auto space = std::min(option.find(' '), option.size() - 1);
+        const auto name = option.substr(0, space);
+        const auto value = option.substr(space + 1);
+        if (name == "commit") {
+            commit = value;
+        } else if (limits.contains(name)) {
+            *limits.at(name) = std::stoull(value);
+        } else {
+            return false;
         }
+        return true;
     }
 };
 
@@ -56,12 +104,31 @@ Reply parsed_reply(const std::string& text) {
     return reply(std::stoi(text.substr(0, 3)), text.substr(4, 5), text.substr(10));
 }
 
-/// Answers a session's steps: takes `*@here.test` and postmaster, relays for nobody, and keeps what
-/// was stored.
+std::string shown(const char* name, const std::string& value) {
+    return value.empty() ? "" : std::string(" ") + name + value;
+}
+
+/// Sender and recipients as the `stored` lines have them.
+std::string shown(const Envelope& envelope, const Peer& client) {
+    auto text = '<' + envelope.reverse_path.text() + '>';
+    if (envelope.body == Body::eight_bit_mime) text += " 8bit";
+    if (envelope.body == Body::binary_mime) text += " binary";
+    if (envelope.utf8) text += " utf8";
+    text += shown("ret=", envelope.ret) + shown("envid=", envelope.envid);
+    text += shown("by ", client.user);
+    for (const auto& recipient : envelope.recipients) {
+        text += " <" + recipient.address.text() + '>' + shown("notify=", recipient.notify) +
+                shown("orcpt=", recipient.orcpt);
+    }
+    return text;
+}
+
+/// Answers a session's steps: takes `*@here.test` and postmaster, relays for nobody but users, and
+/// keeps what was stored. Its clock stands still but for pauses.
 class Player {
  public:
     explicit Player(const Setting& setting)
-        : setting_(setting), session_(setting.server, client(), log_) {
+        : setting_(setting), session_(setting.server, setting.terms, setting.client, log_, now_) {
         settle();
     }
 
@@ -78,6 +145,12 @@ class Player {
     }
 
     void happen(const std::string& event) {
+        if (event == "encrypted") {
+            REQUIRE(wants_tls_);
+            wants_tls_ = false;
+            session_.tls_started("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+            return settle();
+        }
         const std::map<std::string, void (ServerSession::*)()> events{
             {"time out", &ServerSession::time_out},
             {"stop", &ServerSession::stop},
@@ -98,7 +171,7 @@ class Player {
  private:
     void settle() {
         for (bool go_on = true; go_on && !closed;) {
-            auto step = session_.next();
+            auto step = session_.next(now_);
             go_on = std::visit([this](auto& s) { return take(s); }, step);
         }
     }
@@ -110,25 +183,60 @@ class Player {
         ++sends;
         return true;
     }
+    bool take(smtp::step::StartTls&) {
+        wants_tls_ = true;
+        return false;
+    }
+    bool take(smtp::step::CheckPassword& check) {
+        session_.password_checked(check.password == "secret");
+        return true;
+    }
+    bool take(smtp::step::Pause& pause) {
+        CHECK(pause.time == setting_.server.auth_failure_delay);
+        now_ += pause.time;
+        return true;
+    }
+    bool take(smtp::step::CheckSender& check) {
+        const auto& path = check.envelope.reverse_path;
+        session_.replied(
+            path.domain == "full.test"
+                ? reply(452, "4.3.1", "Insufficient system storage")
+                : reply(250, "2.1.0", (path.is_null() ? "<>" : path.text()) + "....Sender OK"));
+        return true;
+    }
     bool take(smtp::step::CheckRecipient& check) {
-        const auto name = check.recipient.text();
-        if (check.recipient.domain == "here.test" || name == "postmaster") {
-            session_.recipient_checked(reply(250, "2.1.5", name));
-        } else if (check.recipient.domain == "busy.test") {
-            session_.recipient_checked(reply(451, "4.3.0", "Try again later"));
+        const auto& address = check.recipient.address;
+        if (address.domain == "busy.test") {
+            session_.replied(reply(451, "4.3.0", "Try again later"));
+        } else if (address.domain == "here.test" || address.text() == "postmaster" ||
+                   session_.peer().authenticated()) {
+            session_.replied(reply(250, "2.1.5", address.text()));
         } else {
-            session_.recipient_checked(reply(550, "5.7.1", "Unable to relay for " + name));
+            session_.replied(reply(550, "5.7.1", "Unable to relay for " + address.text()));
         }
+        return true;
+    }
+    bool take(smtp::step::StartQueue& start) {
+        session_.replied(
+            start.node == "held.test"
+                ? reply(250, "2.0.0", "OK, queuing for node " + start.node + " started")
+                : reply(459, "4.5.4", "Node " + start.node + " not allowed"));
+        return true;
+    }
+    bool take(smtp::step::CheckTurn& check) {
+        session_.replied(check.domains.front() == "held.test"
+                             ? reply(250, "2.0.0", "OK now reversing the connection")
+                             : reply(450, "4.7.1", "Not your domain"));
+        return true;
+    }
+    bool take(smtp::step::Turn& turn) {
+        CHECK(turn.domains == std::vector<std::string>{"held.test", "other.test"});
         return true;
     }
     bool take(smtp::step::Begin& begin) {
         REQUIRE_FALSE(open_);
         open_ = !setting_.nothing_can_be_stored;
-        const auto body = begin.envelope.body == Body::eight_bit_mime ? " 8bit" : "";
-        message_ = '<' + begin.envelope.reverse_path.text() + '>' + body;
-        for (const auto& recipient : begin.envelope.recipients) {
-            message_ += " <" + recipient.address.text() + '>';
-        }
+        message_ = shown(begin.envelope, session_.peer());
         octets_.clear();
         session_.begun(open_);
         return true;
@@ -145,7 +253,7 @@ class Player {
             stored.push_back(message_ + ' ' + octets_);
             stored_at.push_back(fed);
         }
-        session_.committed(parsed_reply(setting_.commit));
+        session_.replied(parsed_reply(setting_.commit));
         return true;
     }
     bool take(smtp::step::Abort&) {
@@ -160,7 +268,9 @@ class Player {
 
     const Setting& setting_;
     QuietLog log_;
+    ServerSession::SteadyPoint now_{};
     ServerSession session_;
+    bool wants_tls_ = false;
     bool open_ = false;
     std::string message_;
     std::string octets_;
@@ -189,6 +299,16 @@ std::vector<Flight> flights(const Dialogue& dialogue) {
     return all;
 }
 
+/// Octets up to the end of a reply's last line.
+std::size_t length_of_reply(std::string_view said) {
+    std::size_t at = 0;
+    for (bool last = false; !last && at < said.size();) {
+        last = said.substr(at + 3).starts_with(' ');
+        at = said.find('\n', at) + 1;
+    }
+    return at;
+}
+
 /// Compares what was said with the server's lines, and forgets it.
 void check_said(Player& player, const Flight& flight) {
     std::string_view rest = player.said;
@@ -196,6 +316,10 @@ void check_said(Player& player, const Flight& flight) {
         CAPTURE(line.number);
         if (line.end) {
             CHECK(player.closed);
+            continue;
+        }
+        if (line.any_lines) {
+            rest.remove_prefix(length_of_reply(rest));
             continue;
         }
         const auto end = rest.find('\n') + 1;
@@ -322,7 +446,9 @@ TEST_CASE("a broken connection stores nothing but what was whole before") {
             if (line.side == Dialogue::Side::client) client += line.octets;
         }
         for (const auto at : whole->stored_at) {
-            CHECK(client.substr(0, at).ends_with("\r\n.\r\n"));
+            const auto said = client.substr(0, at);
+            CHECK((said.ends_with("\r\n.\r\n") ||
+                   lower_case(said).find("bdat") != std::string::npos));
         }
         for (const auto at : breaks(dialogue)) {
             CAPTURE(at);
@@ -334,35 +460,126 @@ TEST_CASE("a broken connection stores nothing but what was whole before") {
     });
 }
 
+namespace {
+
+/// A session outside a dialogue.
+struct Lone {
+    explicit Lone(ServerOptions with = {}) : options(std::move(with)) {
+        options.hostname = "mx.test";
+        session.emplace(options, smtp::SessionTerms{}, client(), log, now);
+    }
+
+    /// Feeds it and answers what it asks with a 250; gives what it said.
+    std::string say(const std::string& octets) {
+        session->feed(octets);
+        std::string said;
+        for (;;) {
+            auto step = session->next(now);
+            if (auto* send = std::get_if<smtp::step::Send>(&step)) {
+                largest = std::max(largest, send->octets.size());
+                said += send->octets;
+            } else if (std::holds_alternative<smtp::step::Begin>(step)) {
+                session->begun(true);
+            } else if (std::holds_alternative<smtp::step::Receive>(step) ||
+                       std::holds_alternative<smtp::step::Close>(step)) {
+                return said;
+            } else if (!std::holds_alternative<smtp::step::Append>(step)) {
+                session->replied(reply(250, "2.0.0", "taken"));
+            }
+        }
+    }
+
+    ServerOptions options;
+    QuietLog log;
+    ServerSession::SteadyPoint now{};
+    std::optional<ServerSession> session;
+    std::size_t largest = 0;
+};
+
+}  // namespace
+
 TEST_CASE("a client that never reads cannot pile up replies in memory") {
     ServerOptions options;
-    options.hostname = "mx.test";
-    QuietLog log;
-    ServerSession session(options, client(), log);
+    options.idle_commands = 0;
+    Lone lone(options);
     std::string flight;
     for (int i = 0; i < 20'000; ++i) flight += "NOOP\r\n";
-    session.feed(flight);
-    std::size_t largest = 0;
-    for (auto step = session.next(); std::holds_alternative<smtp::step::Send>(step);
-         step = session.next()) {
-        largest = std::max(largest, std::get<smtp::step::Send>(step).octets.size());
-    }
-    CHECK(largest > 10'000);
-    CHECK(largest < 20'000);
+    lone.say(flight);
+    CHECK(lone.largest > 10'000);
+    CHECK(lone.largest < 20'000);
+}
+
+TEST_CASE("a command has its time as a whole, however it drips in") {
+    Lone lone;
+    lone.say("");
+    const auto first = lone.session->receive_by();
+    CHECK(first == lone.now + 10min);
+    lone.now += 9min;
+    lone.say("NOO");
+    CHECK(lone.session->receive_by() == first);
+    lone.say("P\r\n");
+    CHECK(lone.session->receive_by() == lone.now + 10min);
+}
+
+TEST_CASE("a message has to come at the minimum rate, once the idle time is used up") {
+    Lone lone;
+    lone.say("HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\nDATA\r\n");
+    const auto began = lone.now;
+    CHECK(lone.session->receive_by() == began + 10min);
+    lone.now += 8min;
+    lone.say(std::string(500 * 30, 'x'));  // worth 30 s at 500 octets/s
+    CHECK(lone.session->receive_by() == began + 10min + 30s);
+    lone.now += 30s;
+    lone.say(std::string(500 * 3600, 'x'));
+    CHECK(lone.session->receive_by() == lone.now + 10min);
 }
 
 TEST_CASE("the log has each command and its reply code, in one printable line") {
+    Lone lone;
+    lone.say("EHLO client.test\r\nNOOP \x01\xff\r\nQUIT\r\n");
+    CHECK(lone.log.sessions == std::vector<std::string>{
+                                   "192.0.2.9 connected",
+                                   "192.0.2.9 EHLO client.test 250",
+                                   "192.0.2.9 NOOP ?? 500",
+                                   "192.0.2.9 QUIT 221",
+                                   "192.0.2.9 quit",
+                               });
+}
+
+TEST_CASE("every octet and message of a session is accounted for") {
+    Lone lone;
+    const std::string flight =
+        "HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\nDATA\r\nabc\r\n.\r\nQUIT\r\n";
+    auto said = lone.say(flight);
+    CHECK(said.ends_with("transmission channel\r\n"));
+    REQUIRE(lone.log.ends.size() == 1);
+    const auto& end = lone.log.ends.front();
+    CHECK(end.received == flight.size());
+    CHECK(lone.log.octets == flight.size());
+    CHECK(end.sent == said.size());
+    CHECK(end.messages == 1);
+}
+
+TEST_CASE("no log ever holds what a client answered to AUTH") {
     ServerOptions options;
+    options.auth_requires_tls = false;
     options.hostname = "mx.test";
     QuietLog log;
-    ServerSession session(options, client(), log);
-    session.feed("EHLO client.test\r\nNOOP \x01\xff\r\nQUIT\r\n");
-    while (!std::holds_alternative<smtp::step::Close>(session.next())) {
+    const smtp::SessionTerms terms{false, false,
+                                   std::make_shared<smtp::Users>(*smtp::Users::parse(k_users))};
+    ServerSession session(options, terms, client(), log, {});
+    session.feed("EHLO c\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\nAUTH LOGIN\r\nam9l\r\nc2VjcmV0\r\n");
+    for (auto step = session.next({}); !std::holds_alternative<smtp::step::Receive>(step);
+         step = session.next({})) {
+        if (std::holds_alternative<smtp::step::CheckPassword>(step))
+            session.password_checked(false);
     }
-    CHECK(log.sessions == std::vector<std::string>{
-                              "192.0.2.9 connected 220",
-                              "192.0.2.9 EHLO client.test 250",
-                              "192.0.2.9 NOOP ?? 500",
-                              "192.0.2.9 QUIT 221",
-                          });
+    for (const auto& line : log.sessions) {
+        CAPTURE(line);
+        CHECK(line.find("AGpvZQ") == std::string::npos);
+        CHECK(line.find("c2Vj") == std::string::npos);
+        CHECK(line.find("secret") == std::string::npos);
+    }
+    CHECK(std::ranges::count(log.sessions, "192.0.2.9 is not joe by PLAIN") == 1);
+    CHECK(std::ranges::count(log.sessions, "192.0.2.9 is not joe by LOGIN") == 1);
 }

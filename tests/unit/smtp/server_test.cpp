@@ -1,6 +1,7 @@
 #include "smtp/server.hpp"
 
 #include "smtp/quiet_log.hpp"
+#include "smtp/text_source.hpp"
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -25,7 +26,7 @@ using smtp::Task;
 namespace {
 
 /// Takes everything and keeps it in memory.
-struct MemoryIntake final : smtp::Intake {
+struct MemoryIntake final : smtp::Intake, smtp::QueueTrigger {
     struct Message final : smtp::IncomingMessage {
         explicit Message(MemoryIntake& owner) : intake(owner) { ++intake.open; }
         ~Message() override { --intake.open; }
@@ -42,10 +43,34 @@ struct MemoryIntake final : smtp::Intake {
         std::string octets;
     };
 
-    Reply check_recipient(const Peer& peer, const Envelope&,
-                          const Address& recipient) override {
+    Task<Peer> examine(Peer client) override {
+        client.name = "client.example";
+        co_return client;
+    }
+    Task<Reply> check_sender(const Peer&, const Envelope& envelope, std::uint64_t) override {
+        co_return reply(250, "2.1.0", envelope.reverse_path.text() + "....Sender OK");
+    }
+    Task<Reply> check_recipient(const Peer& peer, const Envelope&,
+                                const Recipient& recipient) override {
         peers.push_back(peer);
-        return reply(250, "2.1.5", recipient.text());
+        co_return reply(250, "2.1.5", recipient.address.text());
+    }
+    Task<Reply> start_queue(const Peer&, std::string node) override {
+        co_return reply(250, "2.0.0", "Queuing for node " + node + " started");
+    }
+    Task<Reply> check_turn(const Peer&, std::vector<std::string> domains) override {
+        if (domains.empty()) co_return reply(453, "", "You have no mail");
+        co_return reply(250, "2.0.0", "OK now reversing the connection");
+    }
+    Task<void> turn(const Peer&, std::vector<std::string>,
+                    std::unique_ptr<smtp::ClientConnection> connection) override {
+        TextSource message("Subject: kept for you\r\n\r\n");
+        Envelope envelope;
+        envelope.recipients.resize(1);
+        envelope.recipients[0].address = *parse_address("c@held.test");
+        const auto verdicts = co_await connection->send(envelope, message);
+        turned = verdicts.at(0).kind;
+        co_await connection->quit();
     }
     std::unique_ptr<smtp::IncomingMessage> begin(const Peer&, Envelope) override {
         return std::make_unique<Message>(*this);
@@ -55,6 +80,7 @@ struct MemoryIntake final : smtp::Intake {
     bool broken = false;
     std::vector<std::string> stored;
     std::vector<Peer> peers;
+    std::optional<Verdict::Kind> turned;  ///< what became of the message that waited
 };
 
 class Client {
@@ -111,13 +137,16 @@ class Client {
 };
 
 struct Fixture {
-    explicit Fixture(smtp::ServerOptions options = {}) {
+    explicit Fixture(smtp::ServerOptions options = {}, smtp::AdmissionOptions admission = {},
+                     const smtp::ListenerOptions& listener = {"127.0.0.1:0"},
+                     const std::vector<std::string>& proxies = {}) {
         options.hostname = "mx.test";
-        server = smtp::make_server(context, log, options);
-        const auto taken = server->listen("127.0.0.1:0");
+        server = smtp::make_server(context, log, options, std::move(admission),
+                                   *smtp::Networks::parse(proxies));
+        const auto taken = server->listen(listener);
         REQUIRE(taken);
         address = *taken;
-        server->start(intake);
+        server->start(intake, &intake);
     }
 
     /// Runs the loop until the coroutine is done. `script` must outlive the call.
@@ -369,13 +398,13 @@ TEST_CASE("without descriptors the server waits, warns once and goes on") {
 
 TEST_CASE("addresses that can be listened at, and others") {
     Fixture f;
-    const auto v6 = f.server->listen("[::1]:0");
+    const auto v6 = f.server->listen({"[::1]:0"});
     REQUIRE(v6);
     CHECK(v6->starts_with("[::1]:"));
     // One port for both families, as in the default of `serve`.
-    const auto any = f.server->listen("[::]:0");
+    const auto any = f.server->listen({"[::]:0"});
     REQUIRE(any);
-    CHECK(f.server->listen("0.0.0.0" + any->substr(4)));
+    CHECK(f.server->listen({"0.0.0.0" + any->substr(4)}));
 
     struct {
         std::string text;
@@ -397,7 +426,7 @@ TEST_CASE("addresses that can be listened at, and others") {
     };
     for (const auto& row : rows) {
         CAPTURE(row.text);
-        const auto taken = f.server->listen(row.text);
+        const auto taken = f.server->listen({row.text});
         REQUIRE_FALSE(taken);
         CHECK(taken.error().kind == row.kind);
         CHECK(taken.error().what.find(row.text) != std::string::npos);

@@ -1,0 +1,122 @@
+#include "commands/server_setup.hpp"
+
+#include "config/forms.hpp"
+#include "config/text_file.hpp"
+#include "message/received.hpp"
+
+#include <chrono>
+
+namespace mailroot::commands {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto k_certificate_notice = 14 * 24h;
+
+/// A file's text as `parse` makes something of it; whatever is wrong names the file.
+template <class Parse>
+auto read_parsed(const std::string& file, const Parse& parse)
+    -> decltype(parse(std::string_view())) {
+    auto text = config::read_text_file(file);
+    if (!text) return fail(Error::Kind::config, file + ": " + text.error().what);
+    auto parsed = parse(*text);
+    if (!parsed) return fail(Error::Kind::config, file + ": " + parsed.error().what);
+    return parsed;
+}
+
+}  // namespace
+
+smtp::ServerOptions server_options(const config::Settings& settings) {
+    const auto& limits = settings.limits;
+    smtp::ServerOptions options;
+    options.hostname = settings.hostname;
+    options.message_size = limits.message_size;
+    options.session_size = limits.session_size;
+    options.recipients = limits.recipients;
+    options.messages_per_connection = limits.messages_per_connection;
+    options.connections = limits.connections;
+    options.errors = limits.errors;
+    options.unknown_commands = limits.unknown_commands;
+    options.idle_commands = limits.idle_commands;
+    options.idle = limits.idle;
+    options.min_rate = limits.min_rate;
+    options.bare_newline =
+        limits.bare_newline == "reject" ? smtp::BareNewline::reject : smtp::BareNewline::normalize;
+    options.auth_requires_tls = settings.auth.require_tls;
+    options.auth_failures = settings.auth.failures;
+    options.auth_failure_delay = settings.auth.failure_delay;
+    return options;
+}
+
+Result<smtp::Networks> networks(const char* key, const std::vector<std::string>& texts) {
+    auto parsed = smtp::Networks::parse(texts);
+    if (!parsed) return fail(std::move(parsed), key);
+    return parsed;
+}
+
+Result<smtp::AdmissionOptions> admission_options(const config::Settings& settings) {
+    smtp::AdmissionOptions options;
+    auto allow = networks("access.allow", settings.access.allow);
+    if (!allow) return fail(std::move(allow));
+    auto deny = networks("access.deny", settings.access.deny);
+    if (!deny) return fail(std::move(deny));
+    auto exempt = networks("relay.networks", settings.relay.networks);
+    if (!exempt) return fail(std::move(exempt));
+    options.allow = *std::move(allow);
+    options.deny = *std::move(deny);
+    options.exempt = *std::move(exempt);
+    options.connections_per_ip = settings.limits.connections_per_ip;
+    options.connections_per_minute = settings.limits.connections_per_minute;
+    options.recipients_per_minute = settings.limits.recipients_per_minute;
+    return options;
+}
+
+smtp::ListenerOptions listener_options(const std::string& entry) {
+    using Tls = smtp::ListenerOptions::Tls;
+    const auto [address, tls] = config::listen_entry(entry);
+    smtp::ListenerOptions listener{std::string(address)};
+    if (tls == "implicit") listener.tls = Tls::implicit;
+    if (tls == "none") listener.tls = Tls::none;
+    listener.require_tls = tls == "required" || tls == "implicit";
+    return listener;
+}
+
+Result<ServerFiles> read_server_files(const config::Settings& settings) {
+    ServerFiles files;
+    if (!settings.tls.certificate.empty()) {
+        auto tls = smtp::TlsContext::load(settings.tls.certificate, settings.tls.key);
+        if (!tls) return fail(std::move(tls));
+        files.secrets.tls = *std::move(tls);
+    }
+    if (!settings.auth.users.empty()) {
+        auto users = read_parsed(settings.auth.users, smtp::Users::parse);
+        if (!users) return fail(std::move(users));
+        if (users->empty()) {
+            return fail(Error::Kind::config, settings.auth.users + ": there is no user in it");
+        }
+        files.secrets.users = std::make_shared<smtp::Users>(*std::move(users));
+    }
+    auto lists = std::make_shared<delivery::RecipientLists>();
+    for (const auto& [domain, file] : settings.domains.recipients) {
+        const auto parse = [&domain = domain](std::string_view text) {
+            return delivery::RecipientList::parse(text, domain);
+        };
+        auto list = read_parsed(file, parse);
+        if (!list) return fail(std::move(list));
+        lists->emplace(domain, *std::move(list));
+    }
+    files.recipients = std::move(lists);
+    return files;
+}
+
+void warn_of(const ServerFiles& files, const Clock& clock, EventLog& log) {
+    if (!files.secrets.tls) return;
+    const auto end = files.secrets.tls->not_after();
+    if (end > clock.now() + k_certificate_notice) return;
+    const bool over = end <= clock.now();
+    log.warning("tls.certificate " + std::string(over ? "has run out on " : "runs out on ") +
+                message::date_text(end));
+}
+
+}  // namespace mailroot::commands

@@ -1,6 +1,7 @@
 #include "commands/command.hpp"
 #include "commands/engine.hpp"
 #include "commands/server_setup.hpp"
+#include "delivery/called_mail.hpp"
 #include "delivery/folder_sync.hpp"
 #include "delivery/intake.hpp"
 #include "delivery/pickup_watcher.hpp"
@@ -77,6 +78,7 @@ class Service {
                  attempts_),
           pickup_(engine.context, *engine.reactor, *engine.pickup_courier, attempts_,
                   [this](const MessageId& id, TimePoint due) { queue_.waits(id, due); }),
+          called_mail_(engine.context, queue_, intake_.policy(), attempts_),
           folder_sync_(engine.context),
           recovery_(engine.context, *engine.reactor),
           loops_(engine.loop) {
@@ -105,7 +107,8 @@ class Service {
         loops_.start(recovery_.run());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());
-        server_.start(intake_);
+        loops_.start(called_mail_.run());
+        server_.start(intake_, &called_mail_);
         engine_.context.log.notice("ready");
         co_await stop_request_.wait();
         co_await stop();
@@ -126,6 +129,7 @@ class Service {
         recovery_.stop();
         queue_.stop();
         pickup_.stop();
+        called_mail_.stop();
         smtp::spawn(engine_.loop, give_up_after_grace());
         // Longer than the grace: what is cut off at its end must not outlive what it works with.
         co_await server_.stop(2 * k_grace);
@@ -150,6 +154,7 @@ class Service {
     smtp::TaskGroup attempts_;
     delivery::QueueRunner queue_;
     delivery::PickupWatcher pickup_;
+    delivery::CalledMail called_mail_;
     delivery::FolderSync folder_sync_;
     delivery::Recovery recovery_;
     smtp::TaskGroup loops_;

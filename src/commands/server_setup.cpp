@@ -4,6 +4,7 @@
 #include "config/text_file.hpp"
 #include "message/received.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace mailroot::commands {
@@ -46,6 +47,9 @@ smtp::ServerOptions server_options(const config::Settings& settings) {
     options.auth_requires_tls = settings.auth.require_tls;
     options.auth_failures = settings.auth.failures;
     options.auth_failure_delay = settings.auth.failure_delay;
+    options.etrn = true;
+    options.turn = std::ranges::any_of(
+        settings.domains.remote, [](const auto& entry) { return !entry.second.turn.empty(); });
     return options;
 }
 

@@ -59,6 +59,8 @@ constexpr std::array k_bindings{
     Binding{"domains.recipients", "local domain to the file that lists who is there; others: all",
             TextMap{MEMBER(domains.recipients),
                     "an object such as {\"example.com\": \"/etc/mailroot/example.com\"}"}},
+    Binding{"domains.remote", "what is special about mail for domains elsewhere",
+            RemoteDomains{MEMBER(domains.remote)}},
 
     Binding{"relay.networks", "networks that may send to other hosts through us",
             TextList{MEMBER(relay.networks), is_network, k_networks_form}},
@@ -168,6 +170,24 @@ std::optional<std::uint64_t> size_of(const Json& value) {
     return size ? std::optional(*size) : std::nullopt;
 }
 
+std::optional<RemoteDomain> remote_domain_of(const Json& value) {
+    if (!value.is_object()) return std::nullopt;
+    RemoteDomain domain;
+    for (const auto& [key, item] : value.items()) {
+        if (key == "relay" && item.is_boolean()) {
+            domain.relay = item;
+        } else if (key == "triggered" && item.is_boolean()) {
+            domain.triggered = item;
+        } else if (key == "turn" && item.is_array() &&
+                   std::ranges::all_of(item, [](const Json& user) { return user.is_string(); })) {
+            domain.turn = item.get<std::vector<std::string>>();
+        } else {
+            return std::nullopt;
+        }
+    }
+    return domain;
+}
+
 }  // namespace
 
 std::span<const Binding> bindings() {
@@ -199,6 +219,32 @@ bool TextMap::read(Settings& settings, const Json& value) const {
     }
     member(settings) = std::move(texts);
     return true;
+}
+
+bool RemoteDomains::read(Settings& settings, const Json& value) const {
+    if (!value.is_object()) return false;
+    std::map<std::string, RemoteDomain> domains;
+    for (const auto& [pattern, item] : value.items()) {
+        auto domain = remote_domain_of(item);
+        if (!is_domain_pattern(pattern) || !domain) return false;
+        domains.emplace(lower_case(pattern), std::move(*domain));
+    }
+    member(settings) = std::move(domains);
+    return true;
+}
+
+Json RemoteDomains::write(Settings& settings) const {
+    auto json = Json::object();
+    for (const auto& [pattern, domain] : member(settings)) {
+        json[pattern] = {
+            {"relay", domain.relay}, {"triggered", domain.triggered}, {"turn", domain.turn}};
+    }
+    return json;
+}
+
+std::string RemoteDomains::expected() const {
+    return R"(an object such as {"example.com": {"relay": true, "triggered": true, )"
+           R"("turn": ["user"]}, "*.example.net": {"relay": true}})";
 }
 
 bool Size::read(Settings& settings, const Json& value) const {

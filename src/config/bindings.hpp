@@ -53,6 +53,15 @@ struct TextMap {
     [[nodiscard]] std::string expected() const { return std::string(form); }
 };
 
+/// `{"example.com": {"relay": true}}`
+struct RemoteDomains {
+    Member<std::map<std::string, RemoteDomain>> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const;
+    [[nodiscard]] std::string expected() const;
+};
+
 /// Octets; 0: no limit.
 struct Size {
     Member<std::uint64_t> member;
@@ -109,7 +118,9 @@ struct Boolean {
 struct Binding {
     std::string_view path;
     std::string_view meaning;
-    std::variant<Text, TextList, TextMap, Size, Count, Port, Duration, DurationList, Boolean> value;
+    std::variant<Text, TextList, TextMap, RemoteDomains, Size, Count, Port, Duration, DurationList,
+                 Boolean>
+        value;
 };
 
 /// Every key there is, in the manual's order. Reading, printing and listing all walk this.

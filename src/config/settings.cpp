@@ -156,6 +156,19 @@ Result<void> check_together(const Settings& settings) {
                            " is neither domains.default nor one of domains.aliases");
         }
     }
+    for (const auto& [pattern, remote] : domains.remote) {
+        const auto is_local = [&pattern = pattern](const std::string& local) {
+            return matches_domain(local, pattern) || equal_ignoring_case(local, pattern);
+        };
+        if (is_local(domains.default_domain) || std::ranges::any_of(domains.aliases, is_local)) {
+            return refused("domains.remote: " + pattern +
+                           " is a local domain: domains.default or one of domains.aliases");
+        }
+        if (!remote.turn.empty() && settings.auth.users.empty()) {
+            return refused("domains.remote: who fetches the mail of " + pattern +
+                           " by ATRN must authenticate, and there are no auth.users");
+        }
+    }
     if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
         return refused("tls.key: there is no tls.certificate that it could be the key of");
     }

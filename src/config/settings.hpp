@@ -16,6 +16,13 @@ namespace mailroot::config {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
+/// What is special about mail for one domain elsewhere, or for those below `*.example.com`.
+struct RemoteDomain {
+    bool relay = false;             ///< everybody may send there through us
+    bool triggered = false;         ///< its mail waits until its host asks for it (ETRN, ATRN)
+    std::vector<std::string> turn;  ///< users who may fetch it (ATRN)
+};
+
 /// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md
 /// section 5). Keys are the member names in camelCase: `delivery.connectionsPerDomain`.
 struct Settings {
@@ -30,6 +37,8 @@ struct Settings {
             aliases;  ///< further local domains, `example.com` or `*.example.com`
         std::map<std::string, std::string>
             recipients;  ///< local domain to the file that lists who is there; others: everybody
+        std::map<std::string, RemoteDomain>
+            remote;  ///< by domain or `*.example.com`, in small letters
     } domains;
 
     struct Relay {

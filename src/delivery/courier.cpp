@@ -53,13 +53,22 @@ struct Courier::Round {
     }
 };
 
-smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message) {
+smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message,
+                                           std::shared_ptr<const Called> called) {
     Round round(std::move(message));
     if (!co_await finish_hand_overs(round)) co_return round.result;
-    auto legs = co_await plan_legs(router_, round.envelope());
+    auto legs = co_await plan_legs(router_, round.envelope(), called.get());
     round.open_legs = legs.size();
     smtp::TaskGroup running(context_.loop);
-    for (auto& leg : legs) running.start(run_leg(round, std::move(leg)));
+    std::vector<Leg> turned;
+    for (auto& leg : legs) {
+        if (leg.route.kind == Route::Kind::turned) {
+            turned.push_back(std::move(leg));
+        } else {
+            running.start(run_leg(round, std::move(leg)));
+        }
+    }
+    if (!turned.empty()) running.start(run_turned_legs(round, std::move(turned), *called));
     co_await running.idle();
     co_return co_await finish(round);
 }
@@ -96,6 +105,22 @@ smtp::Task<void> Courier::run_leg(Round& round, Leg leg) {
     }
     --round.open_legs;
     co_await record(round, leg, std::move(verdicts));
+}
+
+/// One after another: it is one connection.
+smtp::Task<void> Courier::run_turned_legs(Round& round, std::vector<Leg> legs,
+                                          const Called& called) {
+    const auto lost = our_verdict(451, "4.4.2", "the connection that was turned around is gone");
+    for (const auto& leg : legs) {
+        std::vector<Verdict> verdicts(leg.recipients.size(), lost);
+        if (called.connection->usable()) {
+            const auto part = envelope_of(leg, round.envelope());
+            FileMessage message(context_, round.message.reader());
+            verdicts = co_await called.connection->send(part, message);
+        }
+        --round.open_legs;
+        co_await record(round, leg, std::move(verdicts));
+    }
 }
 
 smtp::Task<void> Courier::record(Round& round, const Leg& leg, std::vector<Verdict> verdicts) {

@@ -7,6 +7,7 @@
 #include "folders/queue.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -31,7 +32,9 @@ class Courier {
     Courier(const Context& context, Router& router, Destinations& destinations)
         : context_(context), router_(router), destinations_(destinations) {}
 
-    smtp::Task<AttemptResult> attempt(folders::QueuedMessage message);
+    /// `called` is what a host asks for just now, with the connection it may be asked over.
+    smtp::Task<AttemptResult> attempt(folders::QueuedMessage message,
+                                      std::shared_ptr<const Called> called = nullptr);
 
     /// The same for a message that was tried already: `verdicts` are those of its recipients, one
     /// each.
@@ -46,6 +49,7 @@ class Courier {
 
     smtp::Task<bool> finish_hand_overs(Round& round);
     smtp::Task<void> run_leg(Round& round, Leg leg);
+    smtp::Task<void> run_turned_legs(Round& round, std::vector<Leg> legs, const Called& called);
     smtp::Task<void> deliver_locally(Round& round, const Leg& leg);
     smtp::Task<Verdict> drop(Round& round, const Leg& leg);
     smtp::Task<void> record(Round& round, const Leg& leg, std::vector<Verdict> verdicts);

@@ -23,6 +23,8 @@ class SmtpIntake final : public smtp::Intake {
     /// Who is there from here on.
     void use(std::shared_ptr<const RecipientLists> lists) { policy_.use(std::move(lists)); }
 
+    [[nodiscard]] const RecipientPolicy& policy() const { return policy_; }
+
     smtp::Task<Peer> examine(Peer client) override;
     smtp::Task<Reply> check_sender(const Peer& client, const Envelope& envelope,
                                    std::uint64_t announced) override;

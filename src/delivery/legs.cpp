@@ -16,6 +16,8 @@ std::string key_of(const Route& route) {
             return "local";
         case Route::Kind::remote:
             return route.destination;
+        case Route::Kind::turned:
+            return "turned";
         default:
             return "nowhere " + route.verdict.reply.text();
     }
@@ -23,7 +25,8 @@ std::string key_of(const Route& route) {
 
 }  // namespace
 
-smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope) {
+smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
+                                       const Called* called) {
     std::map<std::string, Route> routes;        // by domain
     std::map<std::string, std::size_t> newest;  // by key, the leg that still has room
     std::vector<Leg> legs;
@@ -31,10 +34,11 @@ smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope)
         const auto& recipient = envelope.recipients[i];
         if (recipient.settled) continue;
         const auto domain = lower_case(recipient.address.domain);
-        if (!routes.contains(domain)) routes[domain] = co_await router.route(domain);
+        if (!routes.contains(domain)) routes[domain] = co_await router.route(domain, called);
         const auto& route = routes[domain];
         const auto [found, added] = newest.try_emplace(key_of(route), legs.size());
-        const bool full = !added && route.kind == Route::Kind::remote &&
+        const bool limited = route.kind == Route::Kind::remote || route.kind == Route::Kind::turned;
+        const bool full = !added && limited &&
                           legs[found->second].recipients.size() == k_recipients_of_transaction;
         if (full) found->second = legs.size();
         if (added || full) legs.push_back({route, {}});

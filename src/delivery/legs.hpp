@@ -14,10 +14,11 @@ struct Leg {
     std::vector<std::size_t> recipients;  ///< indexes into the envelope
 };
 
-/// The legs for all unsettled recipients. Domains with the same hosts share a leg; no leg to
-/// another host has more than 100 recipients, which is what every server must take (RFC
-/// 5321 4.5.3.1.8).
-smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope);
+/// The legs for all unsettled recipients, of whose domains `called` may name some. Domains with the
+/// same hosts share a leg; no leg to another host has more than 100 recipients, which is what every
+/// server must take (RFC 5321 4.5.3.1.8).
+smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
+                                       const Called* called = nullptr);
 
 /// The envelope for the recipients of one leg.
 [[nodiscard]] Envelope envelope_of(const Leg& leg, const Envelope& envelope);

@@ -11,6 +11,11 @@ namespace mailroot::delivery {
 /// `*.example.com`.
 [[nodiscard]] bool is_local(const config::Settings::Domains& domains, std::string_view domain);
 
+/// What is said of a domain in `domains.remote`: of itself, else by the longest `*.example.com`
+/// that it is below. Null where nothing is.
+[[nodiscard]] const config::RemoteDomain* remote_domain(const config::Settings::Domains& domains,
+                                                        std::string_view domain);
+
 /// An address with its domain: one without (`postmaster`) belongs to the default domain, as in IIS.
 [[nodiscard]] Address completed(const config::Settings::Domains& domains, Address address);
 

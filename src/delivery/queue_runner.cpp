@@ -76,21 +76,25 @@ smtp::Task<void> QueueRunner::attempt_due() {
             const auto id = to_resume_.extract(to_resume_.begin()).value();
             if (active_.insert(id).second) attempts_.start(resume(id));
         } else if (const auto id = schedule_.take_due(now)) {
-            if (active_.insert(*id).second) attempts_.start(attempt(*id));
+            if (active_.insert(*id).second) attempts_.start(attempt(*id, now, nullptr));
         }
     }
 }
 
-smtp::Task<void> QueueRunner::attempt(MessageId id) {
-    auto claim = [this, id] {
-        return folders::Queue(context_.mailroot).claim(id, context_.clock.now());
-    };
+smtp::Task<void> QueueRunner::attempt_called(MessageId id, std::shared_ptr<const Called> called) {
+    if (!active_.insert(id).second) co_return;
+    co_await attempt(id, folders::whenever_due(), std::move(called));
+}
+
+smtp::Task<void> QueueRunner::attempt(MessageId id, TimePoint due_by,
+                                      std::shared_ptr<const Called> called) {
+    auto claim = [this, id, due_by] { return folders::Queue(context_.mailroot).claim(id, due_by); };
     auto message = co_await on_disk(context_, claim);
     if (!message) {
         complaints_.say(id.text(), message.error());
     } else if (*message) {
         complaints_.forget(id.text());
-        const auto result = co_await courier_.attempt(std::move(**message));
+        const auto result = co_await courier_.attempt(std::move(**message), std::move(called));
         if (result.next_attempt) waits(id, *result.next_attempt);
     }
     // Gone, another's, or not due after all: the next look knows.

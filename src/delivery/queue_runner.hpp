@@ -10,6 +10,7 @@
 #include "smtp/loop.hpp"
 
 #include <chrono>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -30,9 +31,13 @@ class QueueRunner {
     /// A message waits in Queue until then.
     void waits(const MessageId& id, TimePoint due);
 
+    /// Attempts a message though it may not be due, for its host asks for it; not where it is held
+    /// or in hand.
+    smtp::Task<void> attempt_called(MessageId id, std::shared_ptr<const Called> called);
+
  private:
     smtp::Task<void> attempt_due();
-    smtp::Task<void> attempt(MessageId id);
+    smtp::Task<void> attempt(MessageId id, TimePoint due_by, std::shared_ptr<const Called> called);
     smtp::Task<void> resume(MessageId id);
     void done_with(const MessageId& id);
 

@@ -40,7 +40,12 @@ std::optional<Reply> RecipientPolicy::refusal(const Peer& client, const Address&
                          client.blocklist);
     }
     const auto no_relay = reply(550, "5.7.1", "Unable to relay for " + recipient.text());
-    if (!local) return trusted ? std::nullopt : std::optional(no_relay);
+    if (!local) {
+        const auto* remote = remote_domain(settings_.domains, address.domain);
+        const bool open = trusted || (remote != nullptr && remote->relay);
+        if (!open || (!trusted && is_routed(address.local_part))) return no_relay;
+        return std::nullopt;
+    }
     const auto list = lists_->find(lower_case(address.domain));
     if (list != lists_->end() && !list->second.has(address.local_part)) {
         return reply(550, "5.1.1", "User unknown: " + recipient.text());

@@ -43,11 +43,25 @@ Router::Router(const config::Settings& settings, dns::Resolver& resolver, std::m
                OwnEndpoints own)
     : settings_(settings), resolver_(resolver), random_(random), own_(std::move(own)) {}
 
-smtp::Task<Route> Router::route(std::string domain) {
+bool Called::names(std::string_view domain) const {
+    return std::ranges::any_of(
+        domains, [domain](const std::string& pattern) { return matches_domain(pattern, domain); });
+}
+
+smtp::Task<Route> Router::route(std::string domain, const Called* called) {
+    Route route;
     if (is_local(settings_.domains, domain)) {
-        Route local;
-        local.kind = Route::Kind::local;
-        co_return local;
+        route.kind = Route::Kind::local;
+        co_return route;
+    }
+    const bool is_called = called != nullptr && called->names(domain);
+    if (is_called && called->connection) {
+        route.kind = Route::Kind::turned;
+        co_return route;
+    }
+    const auto* special = remote_domain(settings_.domains, domain);
+    if (special != nullptr && special->triggered && !is_called) {
+        co_return nowhere(450, "4.4.0", domain + ": waits until its mail host asks for it");
     }
     const auto ascii = message::ascii_domain(domain);
     if (!ascii) co_return nowhere(553, "5.1.2", ascii.error().what);

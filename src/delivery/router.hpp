@@ -6,6 +6,7 @@
 #include "smtp/client.hpp"
 #include "smtp/loop.hpp"
 
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -18,12 +19,21 @@ struct Route {
     enum class Kind {
         local,    ///< Drop
         remote,   ///< `endpoints`, to be tried in their order
+        turned,   ///< the connection over which its host asked for it
         nowhere,  ///< `verdict` says why and whether to try later
     };
     Kind kind = Kind::nowhere;
     std::string destination;  ///< the same for domains with the same set of hosts
     std::vector<smtp::Endpoint> endpoints;
     Verdict verdict;
+};
+
+/// Mail that its host asked for: by ETRN, or by ATRN over a connection of its own.
+struct Called {
+    std::vector<std::string> domains;                    ///< `example.com`, `*.example.com`
+    std::shared_ptr<smtp::ClientConnection> connection;  ///< it goes over this one; null: as always
+
+    [[nodiscard]] bool names(std::string_view domain) const;
 };
 
 /// The addresses that are ourselves: mail for another domain must not be sent to them (a loop).
@@ -38,7 +48,8 @@ class Router {
     Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
            OwnEndpoints own);
 
-    smtp::Task<Route> route(std::string domain);
+    /// `called` is what is asked for just now, which may be this; null: nothing.
+    smtp::Task<Route> route(std::string domain, const Called* called);
 
  private:
     [[nodiscard]] bool is_own(const std::string& address) const;

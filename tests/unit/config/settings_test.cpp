@@ -65,7 +65,10 @@ TEST_CASE("every kind of value is read from the file") {
             "hostname": "mx.example",
             "listen": ["127.0.0.1:2525"],
             "domains": { "default": "a.example", "aliases": ["b.example", "*.c.example"],
-                         "recipients": { "A.example": "/etc/a", "x.c.example": "/etc/x" } },
+                         "recipients": { "A.example": "/etc/a", "x.c.example": "/etc/x" },
+                         "remote": { "Far.example": { "relay": true, "turn": ["far"] },
+                                     "*.far.example": { "triggered": true } } },
+            "auth": { "users": "/etc/users" },
             "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
             /* quicker
                than usual */
@@ -80,6 +83,12 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->domains.aliases == std::vector<std::string>{"b.example", "*.c.example"});
     CHECK(settings->domains.recipients ==
           std::map<std::string, std::string>{{"a.example", "/etc/a"}, {"x.c.example", "/etc/x"}});
+    REQUIRE(settings->domains.remote.size() == 2);
+    const auto& far = settings->domains.remote.at("far.example");
+    CHECK(far.relay);
+    CHECK_FALSE(far.triggered);
+    CHECK(far.turn == std::vector<std::string>{"far"});
+    CHECK(settings->domains.remote.at("*.far.example").triggered);
     CHECK(settings->access.deny ==
           std::vector<std::string>{"192.0.2.0/24", "2001:db8::/32", "::1"});
     CHECK(settings->limits.message_size == 2u << 20);
@@ -111,6 +120,10 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"domains": {"recipients": []}})", "domains.recipients: expected an object such as"},
         {R"({"domains": {"recipients": {"*.a.example": "/x"}}})", "domains.recipients: expected"},
         {R"({"domains": {"recipients": {"a.example": 1}}})", "domains.recipients: expected"},
+        {R"({"domains": {"remote": {"a b": {}}}})", "domains.remote: expected an object such as"},
+        {R"({"domains": {"remote": {"a.example": true}}})", "domains.remote: expected an object"},
+        {R"({"domains": {"remote": {"a.example": {"relays": true}}}})", "domains.remote: expected"},
+        {R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})", "domains.remote: expected"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},
         {R"({"access": {"blocklists": ["*.a.example"]}})", "access.blocklists: expected a list"},
@@ -159,6 +172,11 @@ TEST_CASE("settings that do not go together are refused") {
         {{R"(listen=["127.0.0.1:587  required"])"}, "needs tls.certificate"},
         {{"domains.default=a.example", R"(domains.recipients={"b.example": "/b"})"},
          "domains.recipients: b.example is neither domains.default nor"},
+        {{"domains.default=a.example", R"(domains.remote={"A.example": {}})"},
+         "domains.remote: a.example is a local domain"},
+        {{R"(domains.aliases=["*.a.example"])", R"(domains.remote={"*.a.example": {}})"},
+         "domains.remote: *.a.example is a local domain"},
+        {{R"(domains.remote={"a.example": {"turn": ["u"]}})"}, "there are no auth.users"},
     };
     for (const auto& [overrides, said] : rows) {
         CAPTURE(overrides.front());

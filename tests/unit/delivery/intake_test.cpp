@@ -98,6 +98,16 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a stranger may not name a way through us") {
     for (const auto& text : ask(*this, intake, k_loopback, routed)) CHECK(text.starts_with("250"));
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "a remote domain may be open to everybody") {
+    settings.domains.remote["there.example"].relay = true;
+    settings.domains.remote["other.example"].relay = false;
+    SmtpIntake intake(context, resolver, {});
+    CHECK(ask(*this, intake, k_stranger,
+              {{"a", "There.example"}, {"a", "other.example"}, {"a%b.example", "there.example"}}) ==
+          Texts{"250 2.1.5 a@There.example", "550 5.7.1 Unable to relay for a@other.example",
+                "550 5.7.1 Unable to relay for a%b.example@there.example"});
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "our own address as a literal stands for the default domain") {
     SmtpIntake intake(context, resolver, {});
     auto client = k_stranger;

@@ -55,6 +55,21 @@ TEST_CASE("local are the default domain, its aliases, and what stands below a wi
     CHECK(completed(domains, {}).is_null());
 }
 
+TEST_CASE("a remote domain is known by its name, else by the longest pattern") {
+    config::Settings::Domains domains;
+    domains.remote["a.example"].turn = {"name"};
+    domains.remote["*.example"].turn = {"short"};
+    domains.remote["*.a.example"].turn = {"long"};
+    const auto user_of = [&](const char* domain) {
+        const auto* remote = remote_domain(domains, domain);
+        return remote == nullptr ? "" : remote->turn.front();
+    };
+    CHECK(user_of("A.example") == "name");
+    CHECK(user_of("b.a.example") == "long");
+    CHECK(user_of("b.example") == "short");
+    CHECK(user_of("example") == "");
+}
+
 TEST_CASE("the schedule gives what is due, earliest first, each once") {
     Schedule schedule(100);
     const TimePoint now{1'800'000'000s};

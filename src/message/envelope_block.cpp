@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <unordered_map>
 
 namespace mailroot::message {
@@ -38,21 +39,23 @@ Result<Line> parse_line(std::string_view value) {
     return Line{*std::move(addresses), text.substr(length)};
 }
 
-/// The value of the parameter `keyword` in text such as `RET=HDRS ENVID=x`, empty where it is not
-/// there.
-std::string parameter(std::string_view text, std::string_view keyword) {
+/// The value of the parameter `keyword` in text such as `RET=HDRS SMTPUTF8`, which may be empty;
+/// nothing where it is not there.
+std::optional<std::string> parameter(std::string_view text, std::string_view keyword) {
     while (!text.empty()) {
         auto word = text.substr(0, text.find_first_of(" \t"));
         text.remove_prefix(std::min(text.size(), word.size() + 1));
         // Exchange ends a parameter before another one with ';'.
         if (word.ends_with(';') && !text.empty()) word.remove_suffix(1);
-        const std::size_t equals = word.find('=');
-        if (equals != std::string_view::npos &&
-            equal_ignoring_case(word.substr(0, equals), keyword)) {
-            return std::string(word.substr(equals + 1));
-        }
+        const auto name = word.substr(0, word.find('='));
+        word.remove_prefix(std::min(word.size(), name.size() + 1));
+        if (equal_ignoring_case(name, keyword)) return std::string(word);
     }
-    return {};
+    return std::nullopt;
+}
+
+std::string value_of(std::string_view parameters, std::string_view keyword) {
+    return parameter(parameters, keyword).value_or("");
 }
 
 Body body_of(std::string_view name) {
@@ -83,9 +86,10 @@ Result<void> BlockReader::add_sender(std::string_view value) {
     if (line->addresses.size() > 1) return fail(Error::Kind::parse, "more than one address");
     Envelope& envelope = block_.envelope;
     envelope.reverse_path = std::move(line->addresses.front());
-    envelope.body = body_of(parameter(line->parameters, "BODY"));
-    envelope.ret = parameter(line->parameters, "RET");
-    envelope.envid = parameter(line->parameters, "ENVID");
+    envelope.body = body_of(value_of(line->parameters, "BODY"));
+    envelope.ret = value_of(line->parameters, "RET");
+    envelope.envid = value_of(line->parameters, "ENVID");
+    envelope.utf8 = parameter(line->parameters, "SMTPUTF8").has_value();
     block_.has_sender = true;
     return {};
 }
@@ -93,8 +97,8 @@ Result<void> BlockReader::add_sender(std::string_view value) {
 Result<void> BlockReader::add_recipients(std::string_view value, bool settled, std::size_t mark) {
     auto line = parse_line(value);
     if (!line) return fail(std::move(line));
-    const std::string notify = parameter(line->parameters, "NOTIFY");
-    const std::string orcpt = parameter(line->parameters, "ORCPT");
+    const std::string notify = value_of(line->parameters, "NOTIFY");
+    const std::string orcpt = value_of(line->parameters, "ORCPT");
     for (Address& address : line->addresses) {
         if (address.is_null()) return fail(Error::Kind::parse, "'<>' is no recipient");
         add({std::move(address), notify, orcpt, settled});
@@ -137,6 +141,7 @@ std::string sender_line(const Envelope& envelope) {
     std::string line = "x-sender: <" + envelope.reverse_path.text() + '>';
     if (envelope.body == Body::eight_bit_mime) add_parameter(line, "BODY", "8BITMIME");
     if (envelope.body == Body::binary_mime) add_parameter(line, "BODY", "BINARYMIME");
+    if (envelope.utf8) line += " SMTPUTF8";
     add_parameter(line, "RET", envelope.ret);
     add_parameter(line, "ENVID", envelope.envid);
     return line + "\r\n";

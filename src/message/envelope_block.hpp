@@ -30,8 +30,8 @@ struct EnvelopeBlock {
 Result<EnvelopeBlock> parse_envelope_block(std::string_view text);
 
 /// The block as we write it to Queue and Badmail: one line per recipient, parameters where given
-/// (`BODY=8BITMIME` only where it is not 7BIT), CRLF. Settled recipients become `x-received:`
-/// lines.
+/// (`BODY=8BITMIME` only where it is not 7BIT, `SMTPUTF8` without a value), CRLF. Settled
+/// recipients become `x-received:` lines.
 [[nodiscard]] std::string envelope_block(const Envelope& envelope);
 
 /// The block as IIS writes it to Drop: bare addresses, no parameters, the unsettled recipients

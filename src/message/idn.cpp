@@ -1,5 +1,7 @@
 #include "message/idn.hpp"
 
+#include "message/utf8.hpp"
+
 #include <idn2.h>
 
 #include <algorithm>
@@ -11,10 +13,6 @@ namespace mailroot::message {
 namespace {
 
 constexpr std::size_t k_max_domain = 255;  // RFC 5321 4.5.3.1.2
-
-bool is_ascii(std::string_view text) {
-    return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 /// One label. libidn2 is asked about those beyond ASCII alone: it would refuse names that DNS has,
 /// such as `r3---sn` and `_25`.

@@ -103,10 +103,6 @@ void append_quoted_line(std::string& out, std::string_view line) {
 
 }  // namespace
 
-bool is_ascii(std::string_view text) {
-    return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 std::string on_one_line(std::string_view text) {
     std::string line(text);
     std::ranges::replace_if(

@@ -6,9 +6,6 @@
 
 namespace mailroot::message {
 
-/// Whether every octet is below 128.
-[[nodiscard]] bool is_ascii(std::string_view text);
-
 /// The text with every control (line ends above all) as a space: what a stranger wrote cannot begin
 /// a line of ours.
 [[nodiscard]] std::string on_one_line(std::string_view text);

@@ -2,6 +2,7 @@
 
 #include "message/mime_text.hpp"
 #include "message/received.hpp"
+#include "message/utf8.hpp"
 
 #include <algorithm>
 #include <array>

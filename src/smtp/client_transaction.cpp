@@ -1,11 +1,20 @@
 #include "smtp/client_transaction.hpp"
 
+#include "message/idn.hpp"
+#include "message/utf8.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace mailroot::smtp {
 
 namespace {
+
+/// An address for a host that knows ASCII alone: its domain has A-labels (RFC 5891).
+std::string ascii_text(const Address& address) {
+    const auto domain = message::ascii_domain(address.domain);
+    return Address{address.local_part, domain.value_or(address.domain)}.text();
+}
 
 /// RFC 5321 4.1.2 esmtp-value, and RFC 3461's `;`. Anything else would end the parameter, if not
 /// the line.
@@ -69,6 +78,26 @@ void ClientTransaction::refuse_what_cannot_be_sent() {
     if (envelope_.body == Body::binary_mime) {
         decide(kind_of(554), reply(554, "5.6.3", "the host does not take binary messages"));
     }
+    if (!offered_.smtp_utf8) refuse_what_needs_utf8();
+}
+
+/// RFC 6531 3.2: such a message goes to no host that does not offer it.
+void ClientTransaction::refuse_what_needs_utf8() {
+    const auto refusal =
+        reply(553, "5.6.7", "the host does not take internationalized addresses (SMTPUTF8)");
+    if (envelope_.utf8 || !message::is_ascii(envelope_.reverse_path.local_part)) {
+        decide(kind_of(553), refusal);
+    }
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+        const bool needed = !message::is_ascii(envelope_.recipients[i].address.local_part);
+        if (needed) decide_one(i, kind_of(553), refusal);
+    }
+}
+
+/// Where the recipients go on that have no verdict yet.
+bool ClientTransaction::has_next_recipient() {
+    while (next_recipient_ < verdicts_.size() && verdicts_[next_recipient_]) ++next_recipient_;
+    return next_recipient_ < verdicts_.size();
 }
 
 /// What is to be said once all that was said has been answered.
@@ -77,7 +106,7 @@ ClientTransaction::Step ClientTransaction::flight() {
     if (nothing_left) return mail_said_ ? ask(Command::rset) : finish(true);
     if (offered_.pipelining) return whole_flight();
     if (!mail_said_) return ask(Command::mail);
-    if (next_recipient_ < verdicts_.size()) return ask(Command::rcpt, next_recipient_++);
+    if (has_next_recipient()) return ask(Command::rcpt, next_recipient_++);
     return ask(Command::data);
 }
 
@@ -88,7 +117,7 @@ ClientTransaction::Step ClientTransaction::whole_flight() {
         flight.octets += std::get<Send>(ask(command, recipient)).octets;
     };
     add(Command::mail);
-    while (next_recipient_ < verdicts_.size()) add(Command::rcpt, next_recipient_++);
+    while (has_next_recipient()) add(Command::rcpt, next_recipient_++);
     add(Command::data);
     return flight;
 }
@@ -228,8 +257,22 @@ std::string ClientTransaction::command_line(Command command, std::size_t recipie
     }
 }
 
+bool ClientTransaction::needs_utf8() const {
+    const auto beyond_ascii = [](const Recipient& recipient) {
+        return !message::is_ascii(recipient.address.text());
+    };
+    return offered_.smtp_utf8 &&
+           (envelope_.utf8 || !message::is_ascii(envelope_.reverse_path.text()) ||
+            std::ranges::any_of(envelope_.recipients, beyond_ascii));
+}
+
+std::string ClientTransaction::text_of(const Address& address) const {
+    return offered_.smtp_utf8 ? address.text() : ascii_text(address);
+}
+
 std::string ClientTransaction::mail_command() const {
-    std::string line = "MAIL FROM:<" + envelope_.reverse_path.text() + ">";
+    std::string line = "MAIL FROM:<" + text_of(envelope_.reverse_path) + ">";
+    if (needs_utf8()) line += " SMTPUTF8";
     if (offered_.size) line += parameter("SIZE", std::to_string(octets_));
     if (offered_.eight_bit_mime && envelope_.body == Body::eight_bit_mime) line += " BODY=8BITMIME";
     if (!offered_.dsn) return line;
@@ -237,7 +280,7 @@ std::string ClientTransaction::mail_command() const {
 }
 
 std::string ClientTransaction::rcpt_command(const Recipient& recipient) const {
-    const std::string line = "RCPT TO:<" + recipient.address.text() + ">";
+    const std::string line = "RCPT TO:<" + text_of(recipient.address) + ">";
     if (!offered_.dsn) return line;
     return line + parameter("NOTIFY", recipient.notify) + parameter("ORCPT", recipient.orcpt);
 }

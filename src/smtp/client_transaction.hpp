@@ -66,6 +66,8 @@ class ClientTransaction {
     static std::string_view name_of(Command command);
 
     void refuse_what_cannot_be_sent();
+    void refuse_what_needs_utf8();
+    bool has_next_recipient();
     Step flight();
     Step whole_flight();
     Step ask(Command command, std::size_t recipient = 0);
@@ -78,6 +80,8 @@ class ClientTransaction {
 
     [[nodiscard]] std::string command_line(Command command, std::size_t recipient) const;
     [[nodiscard]] std::string mail_command() const;
+    [[nodiscard]] bool needs_utf8() const;
+    [[nodiscard]] std::string text_of(const Address& address) const;
     [[nodiscard]] std::string rcpt_command(const Recipient& recipient) const;
     [[nodiscard]] std::string place() const;
     [[nodiscard]] bool any_accepted() const;

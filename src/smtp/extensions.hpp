@@ -11,6 +11,7 @@ struct Extensions {
     bool pipelining = false;       ///< RFC 2920
     bool eight_bit_mime = false;   ///< RFC 6152
     bool dsn = false;              ///< RFC 3461
+    bool smtp_utf8 = false;        ///< RFC 6531
     bool size = false;             ///< RFC 1870
     std::uint64_t size_limit = 0;  ///< octets; 0: the server names none
 };

@@ -233,9 +233,7 @@ std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& paramete
 
 std::optional<Reply> refuse_beyond_ascii(const Address& address, bool utf8) {
     const auto text = address.text();
-    if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
-        return std::nullopt;
-    }
+    if (message::is_ascii(text)) return std::nullopt;
     if (!message::is_utf8(text)) return reply(501, "5.5.2", "The address is not UTF-8");
     if (utf8) return std::nullopt;
     return reply(553, "5.6.7", "Such an address needs SMTPUTF8");

@@ -208,6 +208,13 @@ TEST_CASE("the block has one line per recipient and parameters where given") {
           "x-receiver: <c@d> NOTIFY=NEVER ORCPT=rfc822;x@y\r\n"
           "x-received: <e@f>\r\n");
     CHECK(drop_block(envelope) == "x-sender: a@b\r\nx-receiver: c@d\r\n");
+    envelope.utf8 = true;
+    const auto text = envelope_block(envelope);
+    CHECK(text.starts_with("x-sender: <a@b> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x\r\n"));
+    const auto block = parse_envelope_block(text);
+    REQUIRE(block);
+    CHECK(block->envelope.utf8);
+    CHECK(block->envelope.ret == "HDRS");
     envelope.reverse_path = {};
     CHECK(drop_block(envelope) == "x-sender: <>\r\nx-receiver: c@d\r\n");
 }

@@ -49,6 +49,10 @@ struct Plan {
             offered.pipelining = true;
         else if (name == "8bitmime")
             offered.eight_bit_mime = true;
+        else if (name == "smtputf8")
+            offered.smtp_utf8 = true;
+        else if (name == "utf8")
+            envelope.utf8 = true;
         else if (name == "dsn")
             offered.dsn = true;
         else if (name == "size")

@@ -36,7 +36,8 @@ ServerConnection::ServerConnection(asio::ip::tcp::socket socket, Peer client,
 
 Task<void> ServerConnection::run() {
     try {
-        if (co_await prepare()) co_await converse();
+        const bool prepared = co_await prepare();
+        if (prepared) co_await converse();
     } catch (const std::exception& e) {
         context_.log.warning("session with " + client_.address + ": " + e.what());
         if (session_) session_->disconnected();
@@ -189,7 +190,8 @@ Task<void> ServerConnection::perform(step::Send& send) {
 }
 
 Task<void> ServerConnection::perform(step::StartTls&) {
-    if (!co_await encrypt()) session_->disconnected();
+    const bool encrypted = co_await encrypt();
+    if (!encrypted) session_->disconnected();
 }
 
 Task<void> ServerConnection::perform(step::CheckPassword& check) {

@@ -68,7 +68,7 @@ Step ServerSession::next(SteadyPoint now) {
             tally_.sent += replies_.size();
             return step::Send{std::exchange(replies_, {})};
         }
-        if (closed) return step::Close{};
+        if (closed) return close_connection();
         if (after_replies_) return take_over();
         if (quiet) {
             expect_octets();
@@ -87,7 +87,7 @@ Step ServerSession::take_over() {
     auto step = *std::exchange(after_replies_, std::nullopt);
     if (std::holds_alternative<step::Turn>(step)) {
         how_it_ended_ = "turned around";
-        end();
+        enter(State::closed);
     }
     return step;
 }
@@ -263,15 +263,13 @@ void ServerSession::disconnected() {
     replies_.clear();
     wanted_.reset();
     after_replies_.reset();
-    end();
+    enter(State::closed);
 }
 
-/// Nothing the client says counts from here on.
-void ServerSession::end() {
-    enter(State::closed);
-    const auto lasted = between(began_, now_);
-    log_.disconnected(peer_, {how_it_ended_, tally_.received, tally_.sent + replies_.size(),
-                              tally_.taken, lasted});
+Step ServerSession::close_connection() {
+    log_.disconnected(
+        peer_, {how_it_ended_, tally_.received, tally_.sent, tally_.taken, between(began_, now_)});
+    return step::Close{};
 }
 
 bool ServerSession::receiving_data() const {
@@ -312,7 +310,7 @@ void ServerSession::say(const Reply& reply) {
 void ServerSession::close(const Reply& reply, std::string_view how) {
     say(reply);
     how_it_ended_ = how;
-    end();
+    enter(State::closed);
 }
 
 }  // namespace mailroot::smtp

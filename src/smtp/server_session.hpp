@@ -171,9 +171,9 @@ class ServerSession {
     void authentication_failed();
 
     void answer(const Reply& reply);
+    Step close_connection();
     void say(const Reply& reply);
     void close(const Reply& reply, std::string_view how);
-    void end();
 
     /// A BDAT under way.
     struct Chunk {

@@ -18,6 +18,11 @@ constexpr const char* k_ciphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
+// Elliptic curves alone: with ffdhe a client has us compute for nothing (CVE-2002-20001).
+constexpr const char* k_groups = "X25519:P-256:P-384:P-521";
+
+constexpr const char* k_hung_up = "the client hung up";
+
 /// The oldest complaint of the library, and forgets all of them.
 std::string complaint() {
     const auto code = ERR_get_error();
@@ -62,6 +67,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
     if (context == nullptr) return fail(Error::Kind::unavailable, "OpenSSL: " + complaint());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_cipher_list(context, k_ciphers);
+    SSL_CTX_set1_groups_list(context, k_groups);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_num_tickets(context, 0);
@@ -118,9 +124,10 @@ TlsSession::Status TlsSession::status_of(int result) {
         case SSL_ERROR_WANT_WRITE:
             return Status::wants_write;
         case SSL_ERROR_ZERO_RETURN:
+            reason_ = k_hung_up;
             return Status::ended;
         default:
-            reason_ = ERR_peek_error() == 0 ? "the client hung up" : complaint();
+            reason_ = ERR_peek_error() == 0 ? k_hung_up : complaint();
             return Status::failed;
     }
 }

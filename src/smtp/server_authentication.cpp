@@ -44,7 +44,7 @@ void ServerSession::auth(std::string_view argument) {
         initial = decoded(rest.substr(rest.find_first_not_of(' ')));
         if (!initial) return answer(malformed());
     }
-    authentication_ = {std::move(exchange), std::string(mechanism), {}};
+    authentication_ = {std::move(exchange), std::string(mechanism)};
     go_on(authentication_.exchange->start(std::move(initial)));
 }
 
@@ -65,21 +65,22 @@ void ServerSession::go_on(SaslExchange::Step step) {
         enter(State::authenticating);
         say(reply(334, "", encode_base64(challenge->octets)));
     } else if (auto* check = std::get_if<SaslExchange::CheckPassword>(&step)) {
-        authentication_.name = check->name;
         wanted_ = step::CheckPassword{std::move(check->name), std::move(check->password)};
     } else if (auto* succeeded = std::get_if<SaslExchange::Succeeded>(&step)) {
         peer_.user = std::move(succeeded->name);
         log_.authenticated(peer_, authentication_.mechanism);
         end_authentication(reply(235, "2.7.0", "Authentication successful"));
-    } else if (std::get<SaslExchange::Failed>(step).why == SaslExchange::Failed::Why::malformed) {
+    } else if (const auto& failed = std::get<SaslExchange::Failed>(step);
+               failed.why == SaslExchange::Failed::Why::malformed) {
         end_authentication(malformed());
     } else {
-        authentication_failed();
+        authentication_failed(failed.name);
     }
 }
 
-void ServerSession::authentication_failed() {
-    log_.authentication_failed(peer_, authentication_.mechanism, authentication_.name);
+/// `name` is whom the client took itself to be.
+void ServerSession::authentication_failed(const std::string& name) {
+    log_.authentication_failed(peer_, authentication_.mechanism, name);
     // Whoever guesses waits, the others on this loop do not.
     wanted_ = step::Pause{options_.auth_failure_delay};
     const bool last =

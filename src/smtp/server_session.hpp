@@ -168,7 +168,7 @@ class ServerSession {
     void take_response(std::string_view line);
     void go_on(SaslExchange::Step step);
     void end_authentication(const Reply& reply);
-    void authentication_failed();
+    void authentication_failed(const std::string& name);
 
     void answer(const Reply& reply);
     Step close_connection();
@@ -187,7 +187,6 @@ class ServerSession {
     struct Authentication {
         std::unique_ptr<SaslExchange> exchange;
         std::string mechanism;
-        std::string name;  ///< that the client claims, as far as it said so
     };
 
     /// What limits are held against.

@@ -134,8 +134,11 @@ const User* Users::find(std::string_view name) const {
     return user == users_.end() ? nullptr : &user->second;
 }
 
-bool Users::has_scram() const {
-    return std::ranges::any_of(users_, [](const auto& entry) { return entry.second.has_scram(); });
+int Users::scram_iterations() const {
+    for (const auto& [name, user] : users_) {
+        if (user.has_scram()) return user.scram.iterations;
+    }
+    return 0;
 }
 
 bool Users::may_send_as(std::string_view name, const Address& reverse_path) const {

@@ -40,8 +40,8 @@ class Users {
     /// Null where there is no such user. Names are compared octet by octet.
     [[nodiscard]] const User* find(std::string_view name) const;
 
-    /// Whether somebody can authenticate by SCRAM.
-    [[nodiscard]] bool has_scram() const;
+    /// The iterations of the first who can authenticate by SCRAM; 0 where nobody can.
+    [[nodiscard]] int scram_iterations() const;
 
     /// A user like others: what an unknown name is held against, so that it takes as long.
     [[nodiscard]] const User& any() const { return users_.begin()->second; }

@@ -38,7 +38,7 @@ class Certificate:
         self.certificate, self.key = folder / "certificate.pem", folder / "key.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-nodes", *kind, "-keyout", self.key, "-out", self.certificate,
-             "-days", "365", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"],
+             "-days", "365", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1"],
             check=True, capture_output=True,
         )  # fmt: skip
 

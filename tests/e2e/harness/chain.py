@@ -6,53 +6,18 @@ one folder, the ports on the test's own loopback addresses. Needs root, as both 
 import subprocess
 
 from .loopback import wait_until_open
-from .waiting import wait_for
+from .postfix import Postfix, run
 
 DOMAIN = "chain.example"
 OWNER = "nobody"
 
-MAIN_CF = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {folder}/postfix.log
-maillog_file_prefixes = {folder}
-myhostname = mx.{domain}
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-local_recipient_maps =
-local_header_rewrite_clients =
-smtpd_peername_lookup = no
+VIRTUAL = """
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 100
-"""
-
-MASTER_CF = """
-{address}:{port} inet n - n - - smtpd
-pickup    unix  n - n 60    1 pickup
-cleanup   unix  n - n -     0 cleanup
-qmgr      unix  n - n 300   1 qmgr
-rewrite   unix  - - n -     - trivial-rewrite
-bounce    unix  - - n -     0 bounce
-defer     unix  - - n -     0 bounce
-trace     unix  - - n -     0 bounce
-verify    unix  - - n -     1 verify
-flush     unix  n - n 1000? 0 flush
-proxymap  unix  - - n -     - proxymap
-error     unix  - - n -     - error
-retry     unix  - - n -     - error
-virtual   unix  - n n -     - virtual
-anvil     unix  - - n -     1 anvil
-showq     unix  n - n -     - showq
-postlog   unix-dgram n - n - 1 postlogd
 """
 
 DOVECOT_CONF = """
@@ -103,15 +68,12 @@ class Chain:
             "folder": folder, "domain": DOMAIN, "address": address, "port": port,
             "uid": uid, "gid": gid, "pop3": self.pop3, "imap": self.imap,
         }  # fmt: skip
-        for name in ["queue", "data", "mail", "postfix", "run", "state"]:
+        for name in ["mail", "run", "state"]:
             (folder / name).mkdir()
-        run("chown", "postfix", folder / "data")
         run("chown", OWNER, folder / "mail")
-        (folder / "postfix/main.cf").write_text(MAIN_CF.format(**values))
-        (folder / "postfix/master.cf").write_text(MASTER_CF.format(**values))
         (folder / "dovecot.conf").write_text(DOVECOT_CONF.format(**values))
 
-        run("/usr/sbin/postfix", "-c", folder / "postfix", "start")
+        self.postfix = Postfix(folder, address, port, f"mx.{DOMAIN}", VIRTUAL.format(**values))
         self.dovecot = subprocess.Popen(
             ["/usr/sbin/dovecot", "-F", "-c", folder / "dovecot.conf"],
             stdout=subprocess.DEVNULL,
@@ -119,7 +81,6 @@ class Chain:
         )
         for open_port in (self.pop3, self.imap):
             wait_until_open(address, open_port, self.dovecot, "dovecot")
-        wait_until_open(address, port, self.dovecot, "postfix")
 
     def arrived(self):
         return [path for path in self.folder.glob("mail/all/*/*") if path.parent.name in ("new", "cur")]
@@ -132,25 +93,12 @@ class Chain:
         return curl(f"imap://{self.address}:{self.imap}/INBOX;MAILINDEX={number}")
 
     def stop(self):
-        run("/usr/sbin/postfix", "-c", self.folder / "postfix", "stop")
+        self.postfix.stop()
         self.dovecot.terminate()
         self.dovecot.wait()
-        # Postfix's master answers `stop` before its last child has gone.
-        pid = self.folder / "queue/pid/master.pid"
-        wait_for(lambda: not pid.exists() or not locked(pid), "postfix to end")
-
-
-def locked(path):
-    return subprocess.run(["flock", "-n", path, "true"], check=False).returncode != 0
 
 
 def curl(url):
     return subprocess.run(
         ["curl", "-sS", "--fail", "--user", "reader:secret", url], check=True, stdout=subprocess.PIPE
-    ).stdout
-
-
-def run(*command):
-    return subprocess.run(
-        command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ).stdout

@@ -14,11 +14,13 @@ namespace mailroot::delivery {
 
 namespace {
 
-// What has no end of header by then is sent on as it is.
-constexpr std::size_t k_max_header = 1u << 20;
+// What has no end of header by then is sent on as it is (Postfix: 100 KiB).
+constexpr std::size_t k_max_header = 256u << 10;
 
 // Written in one go with the commit up to here; a larger message goes to the disk as it comes.
 constexpr std::size_t k_buffer = 256u << 10;
+
+constexpr std::size_t k_small = 32u << 10;
 
 bool all_local(const config::Settings::Domains& domains, const Envelope& envelope) {
     return std::ranges::all_of(envelope.recipients, [&](const Recipient& recipient) {
@@ -60,6 +62,11 @@ class IncomingFile final : public smtp::IncomingMessage {
         if (!header_done_) {
             take_header(octets);
         } else {
+            // Once it is large it gets all its room: as it doubles it would be there twice.
+            const auto needed = buffer_.size() + octets.size();
+            if (needed > k_small && needed > buffer_.capacity()) {
+                buffer_.reserve(k_buffer + octets.size());
+            }
             buffer_ += octets;
         }
         if (buffer_.size() >= k_buffer && error_.what.empty()) {

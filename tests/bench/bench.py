@@ -6,6 +6,7 @@ import sys
 import flows
 import idle
 import intake
+import sessions
 import standing
 import waiting
 
@@ -16,6 +17,7 @@ WORKLOADS = {
     "idle": idle.measure,
     "intake": intake.measure,
     "waiting": waiting.measure,
+    "sessions": sessions.measure,
 }
 ONLY_WHEN_NAMED = {"standing-million"}
 

@@ -22,7 +22,7 @@ class Service:
         self.started = time.monotonic()
         with self.said.open("wb") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "--root", mailroot.root, "serve", "--listen", "127.0.0.1:0"],
+                [PROGRAM, "--root", mailroot.root, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -131,7 +131,8 @@ def world_with_room(gibibytes):
 
 
 def new_mailroot(root, **settings):
-    return Mailroot(root, {"pickup": {"rescan": "30s", "settle": "2s"}} | settings).create()
+    usual = {"listen": ["127.0.0.1:0"], "pickup": {"rescan": "30s", "settle": "2s"}}
+    return Mailroot(root, usual | settings).create()
 
 
 def count_files(folder):

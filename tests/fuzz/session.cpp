@@ -248,9 +248,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size < 2) return 0;
     const Setting setting(data[0]);
     const std::string_view octets(reinterpret_cast<const char*>(data) + 2, size - 2);
-    const bool chunks = lower_case(octets).find("bdat") != std::string::npos;
+    std::string wire;
+    for (const auto flight : flights(octets)) wire += flight;
+    const bool chunks = lower_case(wire).find("bdat") != std::string::npos;
     // SCRAM's challenges are random.
-    const bool random = lower_case(octets).find("scram") != std::string::npos;
+    const bool random = lower_case(wire).find("scram") != std::string::npos;
 
     std::array<std::unique_ptr<Player>, 3> players;
     const std::array<std::size_t, 3> portions{octets.size() + 1, 1, 2u + data[1]};
@@ -264,8 +266,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                     "replies do not depend on how octets come");
         require(random || players[i]->stored == players[0]->stored, "nor do messages");
     }
-    std::string wire;
-    for (const auto flight : flights(octets)) wire += flight;
     const auto most = count(wire, "\n.\r\n") + count(lower_case(wire), "last");
     require(players[0]->stored.size() <= most, "each message had an end of its own");
     return 0;

@@ -2,12 +2,14 @@
 
 #include "smtp/quiet_log.hpp"
 #include "smtp/text_source.hpp"
+#include "smtp/tls.hpp"
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read_until.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/ssl.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/write.hpp>
 #include <doctest/doctest.h>
@@ -431,4 +433,113 @@ TEST_CASE("addresses that can be listened at, and others") {
         CHECK(taken.error().kind == row.kind);
         CHECK(taken.error().what.find(row.text) != std::string::npos);
     }
+}
+
+TEST_CASE("a proxy says who the client is, before anything else") {
+    Fixture f({}, {}, {"127.0.0.1:0"}, {"127.0.0.0/8"});
+    const auto script = [&]() -> Task<void> {
+        auto client = co_await Client::connect(f.address);
+        co_await client.say("PROXY TCP4 192.0.2.9 127.0.0.1 4711 25\r\n");
+        CHECK((co_await client.begin_message()).starts_with("354"));
+        CHECK((co_await client.ask("text\r\n.\r\n")).starts_with("250"));
+        auto silent = co_await Client::connect(f.address);
+        co_await silent.say("HELO client.test\r\n");
+        const auto said = co_await silent.hear();
+        CHECK_FALSE(said.starts_with("2"));
+    };
+    f.play(script);
+    REQUIRE(f.intake.peers.size() == 1);
+    CHECK(f.intake.peers[0].address == "192.0.2.9");
+    CHECK(f.intake.peers[0].port == 4711);
+    CHECK_FALSE(f.intake.peers[0].loopback);
+    CHECK(std::ranges::count(f.log.sessions, "127.0.0.1 turned away 421") == 1);
+}
+
+TEST_CASE("an address has so many sessions at once") {
+    smtp::AdmissionOptions admission;
+    admission.connections_per_ip = 1;
+    Fixture f({}, std::move(admission));
+    const auto script = [&]() -> Task<void> {
+        auto first = co_await Client::connect(f.address);
+        CHECK((co_await first.hear()).starts_with("220"));
+        auto second = co_await Client::connect(f.address);
+        CHECK((co_await second.hear()).starts_with("421 4.7.0 Too many connections from your"));
+        CHECK((co_await second.hear()) == "<end>");
+        CHECK((co_await first.ask("QUIT\r\n")).starts_with("221"));
+        CHECK((co_await first.hear()) == "<end>");
+        first.hang_up();
+        for (std::string greeting; !greeting.starts_with("220");) {
+            auto third = co_await Client::connect(f.address);
+            greeting = co_await third.hear();
+        }
+    };
+    f.play(script);
+}
+
+TEST_CASE("a connection is turned around for who may") {
+    smtp::ServerOptions options;
+    options.turn = true;
+    options.auth_requires_tls = false;
+    Fixture f(options);
+    // The password is "secret".
+    const auto users = smtp::Users::parse(
+        "joe:$6$aaaaaaaa$Uy05juZUvx6BGwo60q0gdTgdBQxG/XdfPiPVaseSX3o99IXYqUVqe/"
+        "AvHlD5DWm5MkgiS4k29TpTxDT.XwP/t1\n");
+    REQUIRE(users);
+    f.server->use({nullptr, std::make_shared<smtp::Users>(*users)});
+    const auto script = [&]() -> Task<void> {
+        auto client = co_await Client::connect(f.address);
+        CHECK((co_await client.ask("EHLO client.test\r\n", 16)).starts_with("250"));
+        CHECK((co_await client.ask("ATRN held.test\r\n")).starts_with("530"));
+        CHECK((co_await client.ask("AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n")).starts_with("235"));
+        CHECK((co_await client.ask("ATRN\r\n")).starts_with("453"));
+        CHECK((co_await client.ask("ATRN held.test\r\n")).starts_with("250"));
+        CHECK((co_await client.ask("220 held.test\r\n")) == "EHLO mx.test");
+        CHECK((co_await client.ask("250 held.test\r\n")) == "MAIL FROM:<>");
+        CHECK((co_await client.ask("250 OK\r\n")) == "RCPT TO:<c@held.test>");
+        CHECK((co_await client.ask("250 OK\r\n")) == "DATA");
+        CHECK((co_await client.ask("354 go on\r\n", 3)) == ".");
+        CHECK((co_await client.ask("250 OK\r\n")) == "QUIT");
+        CHECK((co_await client.ask("221 bye\r\n")) == "<end>");
+    };
+    f.play(script);
+    CHECK(f.intake.turned == Verdict::Kind::delivered);
+    CHECK(std::ranges::count(f.log.sessions, "127.0.0.1 turned around") == 1);
+}
+
+TEST_CASE("an encrypted session is served as a plain one is") {
+    const auto folder = std::string(MAILROOT_TESTS) + "/tls/";
+    const auto tls = smtp::TlsContext::load(folder + "certificate.pem", folder + "key.pem");
+    REQUIRE(tls);
+    Fixture f({}, {}, {"127.0.0.1:0", smtp::ListenerOptions::Tls::implicit, true});
+    f.server->use({*tls, nullptr});
+    std::string message;
+    for (int i = 0; message.size() < 1'000'000; ++i)
+        message += "line " + std::to_string(i) + "\r\n";
+    const auto script = [&]() -> Task<void> {
+        asio::ssl::context trusting(asio::ssl::context::tls_client);
+        trusting.load_verify_file(folder + "certificate.pem");
+        asio::ssl::stream<tcp::socket> client(co_await asio::this_coro::executor, trusting);
+        client.set_verify_mode(asio::ssl::verify_peer);
+        const auto port = std::stoi(f.address.substr(f.address.rfind(':') + 1));
+        const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"),
+                                     static_cast<std::uint16_t>(port));
+        co_await client.next_layer().async_connect(endpoint, asio::use_awaitable);
+        co_await client.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+        const auto sent =
+            "HELO client.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\n"
+            "DATA\r\n" +
+            message + ".\r\nQUIT\r\n";
+        co_await asio::async_write(client, asio::buffer(sent), asio::use_awaitable);
+        std::string heard;
+        asio::error_code error;
+        co_await asio::async_read_until(client, asio::dynamic_buffer(heard), "\r\n221 ",
+                                        asio::redirect_error(asio::use_awaitable, error));
+        CHECK_FALSE(error);
+        CHECK(heard.find("\r\n250 2.6.0 ") != std::string::npos);
+    };
+    f.play(script);
+    REQUIRE(f.intake.stored.size() == 1);
+    CHECK((f.intake.stored[0] == message));
+    CHECK(f.intake.peers.at(0).tls_protocol == "TLSv1.3");
 }

@@ -1,5 +1,7 @@
 #include "commands/config_check.hpp"
 
+#include "commands/server_setup.hpp"
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +42,13 @@ void print_table(const config::Settings& settings, std::ostream& out) {
 Result<int> run_config_check(const ConfigCheckOptions& options, Environment& environment) {
     const auto settings = settings_of(environment);
     if (!settings) return tl::unexpected(settings.error());
+    // What serve would read and refuse.
+    auto admission = admission_options(*settings);
+    if (!admission) return fail(std::move(admission));
+    auto proxies = networks("access.proxies", settings->access.proxies);
+    if (!proxies) return fail(std::move(proxies));
+    auto files = read_server_files(*settings);
+    if (!files) return fail(std::move(files));
     if (options.json) {
         environment.out << config::to_json(*settings) << '\n';
     } else {

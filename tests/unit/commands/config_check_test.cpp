@@ -52,6 +52,30 @@ TEST_CASE("config-check says what is wrong, and nothing else") {
     }
 }
 
+TEST_CASE("config-check reads the files that the configuration names") {
+    const ScratchFolder folder;
+    const auto users = folder.write("users", "joe:plain\n").string();
+    const auto tls = std::string(MAILROOT_TESTS) + "/tls/";
+    const std::pair<std::vector<std::string>, std::string> rows[] = {
+        {{"auth.users=" + users}, users + ": line 1: the hash of 'joe'"},
+        {{"tls.certificate=/no/such/file"}, "/no/such/file: "},
+        {{"tls.certificate=" + tls + "certificate.pem", "tls.key=" + tls + "other_key.pem"},
+         tls + "other_key.pem: "},
+        {{"domains.default=a.example", R"(domains.recipients={"a.example": "/no/such/list"})"},
+         "/no/such/list: no such file"},
+        {{R"(relay.networks=["192.0.2.1/24"])"}, "relay.networks: "},
+        {{R"(access.proxies=["192.0.2.1/24"])"}, "access.proxies: "},
+    };
+    for (auto [overrides, said] : rows) {
+        CAPTURE(said);
+        overrides.push_back("hostname=mx.example");
+        Terminal terminal(overrides);
+        CHECK(finish(terminal.environment, run_config_check({}, terminal.environment)) == 78);
+        CHECK(terminal.out.str().empty());
+        CHECK(terminal.error.str().starts_with("mailroot: " + said));
+    }
+}
+
 TEST_CASE("config-check runs as its command line says") {
     for (const bool json : {false, true}) {
         CAPTURE(json);

@@ -2,6 +2,7 @@
 
 #include "core/address.hpp"
 #include "core/quantity.hpp"
+#include "core/text.hpp"
 #include "dns/ares_resolver.hpp"
 #include "dns/caching_resolver.hpp"
 #include "dns/mail_hosts.hpp"
@@ -65,13 +66,6 @@ Lookup prepared(std::string name) {
     return lookup;
 }
 
-std::string trimmed(const std::string& line) {
-    constexpr auto k_blank = " \t\r";
-    const auto first = line.find_first_not_of(k_blank);
-    if (first == std::string::npos) return {};
-    return line.substr(first, line.find_last_not_of(k_blank) - first + 1);
-}
-
 std::vector<Lookup> prepare(const std::vector<std::string>& names, std::istream& in) {
     std::vector<Lookup> lookups;
     for (const auto& name : names) {
@@ -80,8 +74,8 @@ std::vector<Lookup> prepare(const std::vector<std::string>& names, std::istream&
             continue;
         }
         for (std::string line; std::getline(in, line);) {
-            if (auto text = trimmed(line); !text.empty())
-                lookups.push_back(prepared(std::move(text)));
+            if (const auto text = trimmed(line); !text.empty())
+                lookups.push_back(prepared(std::string(text)));
         }
     }
     return lookups;

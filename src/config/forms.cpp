@@ -1,5 +1,7 @@
 #include "config/forms.hpp"
 
+#include "core/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -21,14 +23,6 @@ bool is_alphanumeric(char c) {
 
 bool is_beyond_ascii(char c) {
     return static_cast<unsigned char>(c) >= 0x80;
-}
-
-/// Takes what stands before the next `separator` off `text`, the separator too.
-std::string_view take_until(std::string_view& text, char separator) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    const auto part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return part;
 }
 
 std::optional<std::uint32_t> number(std::string_view text) {

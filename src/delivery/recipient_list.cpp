@@ -1,28 +1,14 @@
 #include "delivery/recipient_list.hpp"
 
 #include "core/address.hpp"
-
-#include <algorithm>
+#include "core/text.hpp"
 
 namespace mailroot::delivery {
-
-namespace {
-
-constexpr std::string_view k_blank = " \t\r";
-
-std::string_view trim(std::string_view text) {
-    text.remove_prefix(std::min(text.find_first_not_of(k_blank), text.size()));
-    return text.substr(0, text.find_last_not_of(k_blank) + 1);
-}
-
-}  // namespace
 
 Result<RecipientList> RecipientList::parse(std::string_view text, std::string_view domain) {
     RecipientList list;
     for (int number = 1; !text.empty(); ++number) {
-        const auto whole = text.substr(0, text.find('\n'));
-        text.remove_prefix(std::min(text.size(), whole.size() + 1));
-        const auto line = trim(whole);
+        const auto line = trimmed(take_until(text, '\n'));
         if (line.empty() || line.starts_with('#')) continue;
         const auto address = parse_address(line);
         if (!address) {

@@ -1,5 +1,6 @@
 #include "message/compose.hpp"
 
+#include "core/text.hpp"
 #include "message/mime_text.hpp"
 #include "message/received.hpp"
 #include "message/utf8.hpp"
@@ -12,12 +13,6 @@ namespace mailroot::message {
 namespace {
 
 constexpr std::size_t k_longest_line = 998;  // RFC 5322 2.1.1
-
-std::string_view trimmed(std::string_view text) {
-    const std::size_t first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
 
 /// Whether a field without structure must be encoded: beyond ASCII, or a word no fold can tame.
 bool needs_encoding(std::string_view text) {

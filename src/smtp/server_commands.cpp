@@ -1,3 +1,4 @@
+#include "core/text.hpp"
 #include "smtp/path_command.hpp"
 #include "smtp/server_session.hpp"
 
@@ -15,11 +16,6 @@ namespace {
 // RFC 5321 4.5.3.1.2 for a domain; nobody is called longer.
 constexpr std::size_t k_max_helo = 255;
 
-std::string_view trim(std::string_view text) {
-    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-    return text.substr(0, text.find_last_not_of(' ') + 1);
-}
-
 /// A browser was led here; what follows could be commands in a form it was made to post.
 bool is_http(std::string_view verb) {
     constexpr std::array methods{"CONNECT", "DELETE", "GET",  "HEAD",
@@ -33,9 +29,9 @@ struct CommandLine {
 };
 
 CommandLine split(std::string_view line) {
-    const auto text = trim(line);
+    const auto text = trimmed(line);
     const auto verb = text.substr(0, text.find(' '));
-    return {verb, trim(text.substr(verb.size()))};
+    return {verb, trimmed(text.substr(verb.size()))};
 }
 
 template <class State>
@@ -65,9 +61,7 @@ std::optional<ChunkSize> parse_chunk_size(std::string_view argument) {
 std::vector<std::string> split_list(std::string_view text) {
     std::vector<std::string> parts;
     while (!text.empty()) {
-        const auto part = text.substr(0, text.find(','));
-        parts.emplace_back(trim(part));
-        text.remove_prefix(std::min(text.size(), part.size() + 1));
+        parts.emplace_back(trimmed(take_until(text, ',')));
     }
     return parts;
 }

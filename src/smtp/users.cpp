@@ -1,5 +1,6 @@
 #include "smtp/users.hpp"
 
+#include "core/text.hpp"
 #include "smtp/base64.hpp"
 
 #include <algorithm>
@@ -12,7 +13,6 @@ namespace mailroot::smtp {
 
 namespace {
 
-constexpr std::string_view k_blank = " \t\r";
 constexpr std::string_view k_scram = "SCRAM-SHA-256$";
 constexpr std::size_t k_sha256 = 32;
 
@@ -23,18 +23,11 @@ tl::unexpected<Error> refused(std::string what) {
 std::vector<std::string_view> words_of(std::string_view line) {
     std::vector<std::string_view> words;
     for (;;) {
-        line.remove_prefix(std::min(line.find_first_not_of(k_blank), line.size()));
+        line.remove_prefix(std::min(line.find_first_not_of(k_blanks), line.size()));
         if (line.empty()) return words;
-        words.push_back(line.substr(0, line.find_first_of(k_blank)));
+        words.push_back(line.substr(0, line.find_first_of(k_blanks)));
         line.remove_prefix(words.back().size());
     }
-}
-
-/// Takes what stands before the next `separator` off `text`, the separator too.
-std::string_view take_until(std::string_view& text, char separator) {
-    const auto part = text.substr(0, text.find(separator));
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-    return part;
 }
 
 /// `4096:SALT$STOREDKEY:SERVERKEY`

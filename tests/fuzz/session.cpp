@@ -4,6 +4,7 @@
 
 #include "message/utf8.hpp"
 #include "require.hpp"
+#include "smtp/known_users.hpp"
 #include "smtp/quiet_log.hpp"
 #include "smtp/server_session.hpp"
 
@@ -19,13 +20,6 @@ using namespace mailroot;
 using smtp::ServerSession;
 
 namespace {
-
-constexpr const char* k_users =
-    "joe:$6$rounds=1000$aaaaaaaa$"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
-    "bound:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
-    ":"
-    "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU= bound@b.test\n";
 
 // The client waits here for a reply; what it says behind it is not there before.
 constexpr std::string_view k_wait = "\xff\xfe";
@@ -48,7 +42,7 @@ struct Setting {
             (bits & 4) != 0 ? smtp::BareNewline::reject : smtp::BareNewline::normalize;
         terms.starttls = (bits & 8) != 0;
         terms.require_tls = (bits & 16) != 0;
-        static const auto users = std::make_shared<smtp::Users>(*smtp::Users::parse(k_users));
+        static const auto users = std::make_shared<smtp::Users>(*smtp::Users::parse(k_known_users));
         if ((bits & 32) != 0) terms.users = users;
         peer.address = "192.0.2.9";
         if ((bits & 64) != 0) peer.tls_protocol = "TLSv1.3";

@@ -1,6 +1,7 @@
 #include "smtp/server_session.hpp"
 
 #include "smtp/dialogue.hpp"
+#include "smtp/known_users.hpp"
 #include "smtp/quiet_log.hpp"
 
 #include <doctest/doctest.h>
@@ -21,14 +22,6 @@ Peer client() {
     peer.address = "192.0.2.9";
     return peer;
 }
-
-// Whose passwords are checked by the Player; the secret one is "secret".
-constexpr const char* k_users =
-    "joe:$6$rounds=1000$aaaaaaaa$"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
-    "bound:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
-    ":"
-    "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU= bound@b.test\n";
 
 /// What the options of a dialogue ask for.
 struct Setting {
@@ -60,7 +53,7 @@ struct Setting {
             client.tls_protocol = "TLSv1.3";
             client.tls_cipher = "TLS_AES_256_GCM_SHA384";
         } else if (option == "users") {
-            terms.users = std::make_shared<smtp::Users>(*smtp::Users::parse(k_users));
+            terms.users = std::make_shared<smtp::Users>(*smtp::Users::parse(k_known_users));
         } else if (option == "plain auth") {
             server.auth_requires_tls = false;
         } else if (option == "etrn") {
@@ -565,8 +558,8 @@ TEST_CASE("no log ever holds what a client answered to AUTH") {
     options.auth_requires_tls = false;
     options.hostname = "mx.test";
     QuietLog log;
-    const smtp::SessionTerms terms{false, false,
-                                   std::make_shared<smtp::Users>(*smtp::Users::parse(k_users))};
+    const smtp::SessionTerms terms{
+        false, false, std::make_shared<smtp::Users>(*smtp::Users::parse(k_known_users))};
     ServerSession session(options, terms, client(), log, {});
     session.feed("EHLO c\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\nAUTH LOGIN\r\nam9l\r\nc2VjcmV0\r\n");
     for (auto step = session.next({}); !std::holds_alternative<smtp::step::Receive>(step);

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string_view>
+
+namespace mailroot {
+
+/// Spaces, tabs, and the ends of lines.
+inline constexpr std::string_view k_blanks = " \t\r\n";
+
+/// The text without blanks at its ends.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+
+/// Takes what stands before the next `separator` off `text`, and the separator; all of it where
+/// there is none.
+std::string_view take_until(std::string_view& text, char separator);
+
+}  // namespace mailroot

@@ -1,0 +1,24 @@
+#include "core/text.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace mailroot;
+
+TEST_CASE("blanks at the ends go, those inside stay") {
+    CHECK(trimmed(" \ta b\r\n") == "a b");
+    CHECK(trimmed(" \t ") == "");
+    CHECK(trimmed("") == "");
+    CHECK(trimmed("a") == "a");
+}
+
+TEST_CASE("a text is taken apart at its separators") {
+    std::string_view text = "a::b";
+    CHECK(take_until(text, ':') == "a");
+    CHECK(take_until(text, ':') == "");
+    CHECK(text == "b");
+    CHECK(take_until(text, ':') == "b");
+    CHECK(text == "");
+    CHECK(take_until(text, ':') == "");
+}

@@ -13,10 +13,13 @@ using namespace std::chrono_literals;
 // Long enough for the next message of a burst, too short to be a burden to the host (Postfix: 2 s).
 constexpr auto k_linger = 2s;
 
-bool is_lost(const std::vector<Verdict>& verdicts) {
-    return std::ranges::all_of(verdicts, [](const Verdict& verdict) {
+/// Whether the host hung up and has the message for nobody. Where it said 421 it does not have it,
+/// and where it said nothing, if it cannot have seen the end.
+bool is_lost(const std::vector<Verdict>& verdicts, bool end_was_sent) {
+    return std::ranges::all_of(verdicts, [end_was_sent](const Verdict& verdict) {
         const int code = verdict.reply.code;
-        return verdict.kind == Verdict::Kind::deferred && (code == 0 || code == 421);
+        return verdict.kind == Verdict::Kind::deferred &&
+               (code == 421 || (code == 0 && !end_was_sent));
     });
 }
 
@@ -176,10 +179,10 @@ smtp::Task<void> Destinations::send_next(Destination& destination,
     const auto message = letter->open();
     auto verdicts = co_await connection.send(letter->envelope, *message);
     ++destination.hungry;
-    // Between two messages a host may hang up; that says nothing of the second one. Without its end
-    // no host can have taken it.
-    const bool again = reused && !connection.usable() && is_lost(verdicts) &&
-                       !message->read_to_the_end() && !std::exchange(letter->sent_again, true);
+    // Between two messages a host may hang up; that says nothing of the second one.
+    const bool again = reused && !connection.usable() &&
+                       is_lost(verdicts, message->read_to_the_end()) &&
+                       !std::exchange(letter->sent_again, true);
     if (again) {
         destination.ready.push_front(letter);
     } else {

@@ -2,6 +2,8 @@
 #include "smtp/client_transaction.hpp"
 #include "smtp/client_wire.hpp"
 
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace mailroot::smtp {
@@ -49,23 +51,28 @@ class WireConnection final : public ClientConnection {
             co_return co_await send_commands(*commands, transaction);
         if (const auto* awaited = std::get_if<ClientTransaction::ReadReply>(&step))
             co_return co_await read_reply(awaited->phase, transaction);
-        co_return co_await send_message(transaction, message);
+        co_return co_await send_message(std::get<ClientTransaction::SendMessage>(step), transaction,
+                                        message);
     }
 
     Task<Step> send_commands(const ClientTransaction::Send& commands,
                              ClientTransaction& transaction) {
-        // A word nobody asked for would be taken for the reply to what comes next.
-        (void)wire_->take_in();
-        if (wire_->has_input()) {
-            const auto stray = co_await wire_->reply(std::chrono::seconds(0));
-            co_return transaction.interrupted(
-                stray ? "the host said '" + stray->text() + "' unasked" : "the host spoke unasked");
-        }
+        const auto stray = co_await stray_word();
+        if (stray) co_return transaction.interrupted(*stray);
         const auto sent =
             co_await wire_->send(commands.octets, time_for(commands.phase), OnInput::keep_sending);
         // Where that failed, what the host said before it hung up still counts.
         if (!sent && !wire_->has_input()) co_return transaction.interrupted(sent.error().what);
         co_return transaction.next();
+    }
+
+    /// A word nobody asked for would be taken for the reply to what comes next.
+    Task<std::optional<std::string>> stray_word() {
+        (void)wire_->take_in();
+        if (!wire_->has_input()) co_return std::nullopt;
+        const auto stray = co_await wire_->reply(std::chrono::seconds(0));
+        co_return stray ? "the host said '" + stray->text() + "' unasked"
+                        : "the host spoke unasked";
     }
 
     Task<Step> read_reply(Phase phase, ClientTransaction& transaction) {
@@ -74,21 +81,32 @@ class WireConnection final : public ClientConnection {
         co_return transaction.resume(*reply);
     }
 
-    Task<Step> send_message(ClientTransaction& transaction, MessageSource& message) {
+    Task<Step> send_message(ClientTransaction::SendMessage order, ClientTransaction& transaction,
+                            MessageSource& message) {
         message::DotStuffer stuffer;
-        for (bool end = false; !end;) {
-            std::string block;
-            while (!end && block.size() < k_block) {
+        const auto on_input = order.replies_follow ? OnInput::keep_sending : OnInput::stop;
+        std::string block = std::move(order.commands);
+        for (bool end = false; !end; block.clear()) {
+            // What the host is to answer in between goes in one piece.
+            while (!end && (order.replies_follow || block.size() < k_block)) {
                 const auto portion = co_await message.next();
                 if (!portion) co_return transaction.unreadable(portion.error().what);
                 end = portion->empty();
-                if (end) {
+                if (order.chunk) {
+                    block += *portion;
+                } else if (end) {
                     stuffer.finish(block);
                 } else {
                     stuffer.feed(*portion, block);
                 }
             }
-            const auto sent = co_await wire_->send(block, timeouts_.data_block, OnInput::stop);
+            if (order.replies_follow) {
+                const auto stray = co_await stray_word();
+                if (stray) co_return transaction.interrupted(*stray);
+            }
+            const auto sent = co_await wire_->send(block, timeouts_.data_block, on_input);
+            if (!sent && order.replies_follow && wire_->has_input())
+                co_return transaction.read_on();
             if (!sent || !*sent) {
                 const auto why = sent ? "" : sent.error().what;
                 co_return co_await stop_amid_message(transaction, why);

@@ -10,6 +10,9 @@ namespace mailroot::smtp {
 
 namespace {
 
+// What goes out with MAIL and RCPT before anybody was accepted: no more than is lost lightly.
+constexpr std::uint64_t k_one_flight = 64 * 1024;
+
 /// An address for a host that knows ASCII alone: its domain has A-labels (RFC 5891).
 std::string ascii_text(const Address& address) {
     const auto domain = message::ascii_domain(address.domain);
@@ -52,6 +55,8 @@ std::string_view ClientTransaction::name_of(Command command) {
         case Command::message:
         case Command::empty_message:
             return "the final dot";
+        case Command::chunk:
+            return "BDAT";
         case Command::rset:
             return "RSET";
     }
@@ -60,7 +65,7 @@ std::string_view ClientTransaction::name_of(Command command) {
 
 ClientTransaction::Step ClientTransaction::next() {
     if (!awaited_.empty()) {
-        message_sent_ = awaited_.front().command == Command::message;
+        message_sent_ = awaits_message();
         return read();
     }
     if (!mail_said_) refuse_what_cannot_be_sent();
@@ -75,7 +80,8 @@ void ClientTransaction::refuse_what_cannot_be_sent() {
         decide(kind_of(552), reply(552, "5.3.4", words));
     }
     // RFC 3030 3: such a message cannot pass through DATA.
-    if (envelope_.body == Body::binary_mime) {
+    const bool takes_binary = offered_.chunking && offered_.binary_mime;
+    if (envelope_.body == Body::binary_mime && !takes_binary) {
         decide(kind_of(554), reply(554, "5.6.3", "the host does not take binary messages"));
     }
     if (!offered_.smtp_utf8) refuse_what_needs_utf8();
@@ -107,19 +113,32 @@ ClientTransaction::Step ClientTransaction::flight() {
     if (offered_.pipelining) return whole_flight();
     if (!mail_said_) return ask(Command::mail);
     if (has_next_recipient()) return ask(Command::rcpt, next_recipient_++);
-    return ask(Command::data);
+    return offered_.chunking ? send_chunk({}) : ask(Command::data);
 }
 
-/// RFC 2920 3.1: MAIL, RCPT and, as the last, DATA may go together.
+/// RFC 2920 3.1: MAIL, RCPT and, as the last, DATA may go together. RFC 3030 4.2: so may BDAT and
+/// what it announces; a large message waits until somebody is there to take it.
 ClientTransaction::Step ClientTransaction::whole_flight() {
+    if (mail_said_) return send_chunk({});
     Send flight{{}, Phase::command};
     const auto add = [&](Command command, std::size_t recipient = 0) {
         flight.octets += std::get<Send>(ask(command, recipient)).octets;
     };
     add(Command::mail);
     while (has_next_recipient()) add(Command::rcpt, next_recipient_++);
-    add(Command::data);
+    if (!offered_.chunking) {
+        add(Command::data);
+    } else if (octets_ <= k_one_flight) {
+        return send_chunk(std::move(flight.octets));
+    }
     return flight;
+}
+
+ClientTransaction::Step ClientTransaction::send_chunk(std::string commands) {
+    const bool replies_follow = !awaited_.empty();
+    awaited_.push_back({Command::chunk});
+    commands += "BDAT " + std::to_string(octets_) + " LAST\r\n";
+    return SendMessage{std::move(commands), true, replies_follow};
 }
 
 ClientTransaction::Step ClientTransaction::ask(Command command, std::size_t recipient) {
@@ -133,6 +152,7 @@ ClientTransaction::Step ClientTransaction::read() {
         case Command::data:
             return ReadReply{Phase::data_start};
         case Command::message:
+        case Command::chunk:
         case Command::empty_message:
             return ReadReply{Phase::data_end};
         default:
@@ -157,8 +177,8 @@ ClientTransaction::Step ClientTransaction::resume(const Reply& reply) {
         case Command::data:
             return after_data(reply);
         case Command::message:
-            decide(kind_of(reply.code), reply);
-            return finish(reply.code / 100 != 3);  // else it waits for something more
+        case Command::chunk:
+            return after_message(command, reply);
         case Command::empty_message:
             return finish(true);
         case Command::rset:
@@ -201,6 +221,18 @@ ClientTransaction::Step ClientTransaction::after_data(const Reply& reply) {
     return Send{".\r\n", Phase::data_end};
 }
 
+ClientTransaction::Step ClientTransaction::after_message(Command command, const Reply& reply) {
+    const auto kind = kind_of(reply.code);
+    const bool for_nobody = !any_accepted();
+    decide(kind, reply);
+    if (reply.code / 100 == 3) return finish(false);  // it waits for something more
+    if (command == Command::message) return finish(true);
+    // RFC 3030 2: a chunk that is refused leaves the transaction open. One that is taken for nobody
+    // leaves nobody knows what.
+    if (kind != Verdict::Kind::delivered) return flight();
+    return finish(!for_nobody);
+}
+
 ClientTransaction::Step ClientTransaction::out_of_step(const Reply& reply) {
     return interrupted("the host broke SMTP: '" + reply.text() + "' in reply to DATA");
 }
@@ -222,12 +254,16 @@ ClientTransaction::Finished ClientTransaction::interrupted(std::string_view reas
 /// Where the dialogue stands, for the reason of its end.
 std::string ClientTransaction::place() const {
     if (awaited_.empty()) return {};
-    if (awaited_.front().command == Command::message) {
-        // The host may have taken the message over just before.
-        return message_sent_ ? " after the message was sent, a duplicate is possible"
-                             : " amid the message";
-    }
+    // The host may have taken the message over just before.
+    if (message_sent_) return " after the message was sent, a duplicate is possible";
+    if (awaits_message()) return " amid the message";
     return " before the reply to " + std::string(name_of(awaited_.front().command));
+}
+
+/// The message is sent, or being sent.
+bool ClientTransaction::awaits_message() const {
+    const auto last = awaited_.empty() ? Command::mail : awaited_.back().command;
+    return last == Command::message || last == Command::chunk;
 }
 
 ClientTransaction::Finished ClientTransaction::unreadable(std::string_view reason) {
@@ -275,6 +311,7 @@ std::string ClientTransaction::mail_command() const {
     if (needs_utf8()) line += " SMTPUTF8";
     if (offered_.size) line += parameter("SIZE", std::to_string(octets_));
     if (offered_.eight_bit_mime && envelope_.body == Body::eight_bit_mime) line += " BODY=8BITMIME";
+    if (envelope_.body == Body::binary_mime) line += " BODY=BINARYMIME";
     if (!offered_.dsn) return line;
     return line + parameter("RET", envelope_.ret) + parameter("ENVID", envelope_.envid);
 }

@@ -28,8 +28,13 @@ class ClientTransaction {
         std::string octets;
         Phase phase;
     };
-    /// Send the message, dots doubled, and the final dot; then next().
-    struct SendMessage {};
+    /// Send these commands and the message in one go; then next(). As a chunk it is sent as it is,
+    /// else with its dots doubled and the final dot.
+    struct SendMessage {
+        std::string commands;
+        bool chunk = false;
+        bool replies_follow = false;  ///< the host may speak before it has all
+    };
     /// Read a reply; then resume() with it.
     struct ReadReply {
         Phase phase;
@@ -49,6 +54,9 @@ class ClientTransaction {
     /// The step after a reply was read.
     Step resume(const Reply& reply);
 
+    /// The connection broke before all was sent; what the host said before that still counts.
+    Step read_on() { return read(); }
+
     /// The host answered before the message was sent whole: the rest of it must not follow.
     Finished answered_early(const Reply& reply);
     /// The connection is of no more use, for that reason.
@@ -57,7 +65,7 @@ class ClientTransaction {
     Finished unreadable(std::string_view reason);
 
  private:
-    enum class Command { mail, rcpt, data, message, empty_message, rset };
+    enum class Command { mail, rcpt, data, message, chunk, empty_message, rset };
     struct Awaited {
         Command command;
         std::size_t recipient = 0;
@@ -70,6 +78,8 @@ class ClientTransaction {
     bool has_next_recipient();
     Step flight();
     Step whole_flight();
+    Step send_chunk(std::string commands);
+    Step after_message(Command command, const Reply& reply);
     Step ask(Command command, std::size_t recipient = 0);
     Step read();
     Step finish(bool usable);
@@ -84,6 +94,7 @@ class ClientTransaction {
     [[nodiscard]] std::string text_of(const Address& address) const;
     [[nodiscard]] std::string rcpt_command(const Recipient& recipient) const;
     [[nodiscard]] std::string place() const;
+    [[nodiscard]] bool awaits_message() const;
     [[nodiscard]] bool any_accepted() const;
     void decide(Verdict::Kind kind, const Reply& reply);
     void decide_one(std::size_t recipient, Verdict::Kind kind, const Reply& reply);

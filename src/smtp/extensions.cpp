@@ -25,6 +25,8 @@ void take_line(Extensions& offered, std::string_view line) {
     if (equal_ignoring_case(keyword, "PIPELINING")) offered.pipelining = true;
     if (equal_ignoring_case(keyword, "8BITMIME")) offered.eight_bit_mime = true;
     if (equal_ignoring_case(keyword, "DSN")) offered.dsn = true;
+    if (equal_ignoring_case(keyword, "CHUNKING")) offered.chunking = true;
+    if (equal_ignoring_case(keyword, "BINARYMIME")) offered.binary_mime = true;
     if (equal_ignoring_case(keyword, "SMTPUTF8")) offered.smtp_utf8 = true;
     if (equal_ignoring_case(keyword, "SIZE")) take_size(offered, rest);
 }

@@ -12,6 +12,8 @@ struct Extensions {
     bool eight_bit_mime = false;   ///< RFC 6152
     bool dsn = false;              ///< RFC 3461
     bool smtp_utf8 = false;        ///< RFC 6531
+    bool chunking = false;         ///< RFC 3030: BDAT
+    bool binary_mime = false;      ///< RFC 3030
     bool size = false;             ///< RFC 1870
     std::uint64_t size_limit = 0;  ///< octets; 0: the server names none
 };

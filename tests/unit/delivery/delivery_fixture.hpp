@@ -125,6 +125,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
     std::map<std::string, int> recipient_codes;  ///< by address; else 250
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
     int lost_after = -1;  ///< messages until each connection is lost between two
+    int busy_after = -1;  ///< messages until each connection is answered 421 at the end of one
     std::vector<Delivered> delivered;
     int connections = 0;
     int open = 0;
@@ -169,6 +170,13 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
             }
             if (octets->empty()) break;
             taken.message += *octets;
+        }
+        if (hosts_.busy_after >= 0 && sent_++ >= hosts_.busy_after) {
+            usable_ = false;
+            verdicts.resize(
+                envelope.recipients.size(),
+                {mailroot::Verdict::Kind::deferred, mailroot::reply(421, "", "enough"), address_});
+            co_return verdicts;
         }
         for (const auto& recipient : envelope.recipients) {
             const auto found = hosts_.recipient_codes.find(recipient.address.text());

@@ -83,6 +83,15 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a connection lost between two messages costs
     CHECK(hosts.connections == 3);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "a 421 between two messages costs neither") {
+    settings.delivery.connections_per_domain = 1;
+    hosts.busy_after = 2;
+    const auto kinds = deliver(*this, 6);
+    CHECK(kinds == std::vector<Verdict::Kind>(6, Verdict::Kind::delivered));
+    CHECK(hosts.delivered.size() == 6);
+    CHECK(hosts.connections == 3);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "a host that loses every connection at once defers") {
     settings.delivery.connections_per_domain = 1;
     hosts.lost_after = 0;

@@ -49,6 +49,10 @@ struct Plan {
             offered.pipelining = true;
         else if (name == "8bitmime")
             offered.eight_bit_mime = true;
+        else if (name == "chunking")
+            offered.chunking = true;
+        else if (name == "binarymime")
+            offered.binary_mime = true;
         else if (name == "smtputf8")
             offered.smtp_utf8 = true;
         else if (name == "utf8")
@@ -119,10 +123,18 @@ class Player {
         if (const auto* commands = std::get_if<ClientTransaction::Send>(&step))
             return send(commands->octets);
         if (std::holds_alternative<ClientTransaction::ReadReply>(step)) return read();
-        std::string wire;
-        message::DotStuffer stuffer;
-        stuffer.feed(k_message, wire);
-        stuffer.finish(wire);
+        const auto& order = std::get<ClientTransaction::SendMessage>(step);
+        if (order.replies_follow && replies_.holds_octets()) {
+            return transaction_.interrupted("the host spoke unasked");
+        }
+        auto wire = order.commands;
+        if (order.chunk) {
+            wire += k_message;
+        } else {
+            message::DotStuffer stuffer;
+            stuffer.feed(k_message, wire);
+            stuffer.finish(wire);
+        }
         const auto expected = client_flight();
         if (wire.size() > expected.size() && !broken_) {  // the server speaks amid the message
             CHECK(wire.starts_with(expected));

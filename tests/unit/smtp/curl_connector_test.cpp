@@ -103,6 +103,9 @@ struct KindServer {
                 peer.say("354 go on\r\n");
                 keep(peer.until("\r\n.\r\n"));
                 peer.say("250 2.0.0 taken\r\n");
+            } else if (line.starts_with("BDAT ")) {
+                keep(peer.take(std::stoul(line.substr(5))));
+                peer.say("250 2.0.0 taken\r\n");
             } else if (line == "QUIT") {
                 peer.say("221 bye\r\n");
             } else {
@@ -318,6 +321,47 @@ TEST_CASE("a hundred connections at once each carry two messages") {
     CHECK(delivered == 200);
     CHECK(open.size() == 100);
     for (const auto& connection : open) CHECK(connection->usable());
+}
+
+TEST_CASE("with CHUNKING a message goes as it is, a small one in one flight with its commands") {
+    for (const std::size_t size : {30, 60'000, 65'536, 65'537, 300'000}) {
+        CAPTURE(size);
+        KindServer kind;
+        kind.extensions = "250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+        ScriptedServer server([&](Peer& peer) { kind(peer); });
+        Client client;
+        auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        std::string message = "Subject: x\r\n\r\n";
+        message.resize(size, '.');
+        for (int i = 0; i < 2; ++i) {
+            const auto verdicts = client.send(*outcome.connection, to({"a"}), message);
+            REQUIRE(verdicts.size() == 1);
+            CHECK(verdicts[0].kind == Verdict::Kind::delivered);
+        }
+        client.quit(*outcome.connection);
+        const std::lock_guard lock(kind.mutex);
+        CHECK(std::ranges::count(kind.heard, message) == 2);
+        CHECK(std::ranges::count(kind.heard, "BDAT " + std::to_string(size) + " LAST") == 2);
+        CHECK(std::ranges::count(kind.heard, "DATA") == 0);
+    }
+}
+
+TEST_CASE("a host that hangs up amid a flight has said what it has said") {
+    ScriptedServer server([&](Peer& peer) {
+        peer.say("220 mx.example ESMTP\r\n");
+        peer.line();
+        peer.say("250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n");
+        peer.line();
+        peer.say("550 5.7.1 not from you\r\n");
+    });
+    Client client;
+    auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    REQUIRE(verdicts.size() == 1);
+    CHECK(verdicts[0].reply.text() == "550 5.7.1 not from you");
+    CHECK_FALSE(outcome.connection->usable());
 }
 
 TEST_CASE("20 MB arrive as they were") {

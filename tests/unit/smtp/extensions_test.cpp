@@ -8,15 +8,17 @@
 using namespace mailroot;
 
 TEST_CASE("what a server offers is read from its lines, in any case") {
-    const auto offered =
-        smtp::read_extensions(Reply{250,
-                                    "",
-                                    {"mx.example hello", "pipelining", "8bitmime", "DSN",
-                                     "Size 35882577 ", "SmtpUtf8", "X-OTHER"}});
+    const auto offered = smtp::read_extensions(
+        Reply{250,
+              "",
+              {"mx.example hello", "pipelining", "8bitmime", "DSN", "Size 35882577 ", "SmtpUtf8",
+               "Chunking", "BINARYMIME", "X-OTHER"}});
     CHECK(offered.pipelining);
     CHECK(offered.eight_bit_mime);
     CHECK(offered.dsn);
     CHECK(offered.smtp_utf8);
+    CHECK(offered.chunking);
+    CHECK(offered.binary_mime);
     CHECK(offered.size);
     CHECK(offered.size_limit == 35882577);
 }

@@ -60,6 +60,15 @@ class Peer {
         }
     }
 
+    /// So many octets; fewer at the end.
+    std::string take(std::size_t count) {
+        while (buffer_.size() < count && more()) {
+        }
+        std::string octets = buffer_.substr(0, count);
+        buffer_.erase(0, octets.size());
+        return octets;
+    }
+
     /// Waits until the other side hangs up.
     void until_end() {
         while (more()) {

@@ -202,7 +202,7 @@ def test_a_proxy_speaks_for_its_clients(mailroot, version):
         line.say(proxied(version, "127.0.0.1"))
         assert line.hear()[0] == 220
         assert line.hear()[0] in (421, 500)
-    assert any("PROXY header: " in said for said in serve.said)
+    wait_for(lambda: any("PROXY header: " in said for said in serve.said), "the reason to be told")
 
 
 def test_a_client_on_a_blocklist(new_mailroot, nsd, loopback):

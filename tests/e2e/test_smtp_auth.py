@@ -96,7 +96,8 @@ def test_a_wrong_password(secure, user):
         for _ in range(3):
             assert client.docmd("AUTH PLAIN", response) == (535, b"5.7.8 Authentication unsuccessful")
         assert client.getreply() == (421, b"4.7.0 Too many failed authentications")
-    assert sum(f"authentication failed: PLAIN as '{user}'" in line for line in secure.said) == 3
+    told = f"authentication failed: PLAIN as '{user}'"
+    wait_for(lambda: sum(told in line for line in secure.said) == 3, "each failure to be told")
     assert not any("wrong" in line for line in secure.said)
 
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace mailroot {
@@ -9,6 +10,9 @@ inline constexpr std::string_view k_blanks = " \t\r\n";
 
 /// The text without blanks at its ends.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
+
+/// The text that a quoted string stands for (RFC 5322 3.2.4); other text as it is.
+[[nodiscard]] std::string unquoted(std::string_view text);
 
 /// Takes what stands before the next `separator` off `text`, and the separator; all of it where
 /// there is none.

@@ -108,11 +108,24 @@ class IncomingFile final : public smtp::IncomingMessage {
         if (blank != std::string::npos) {
             end_header(blank + 2);
         } else if (header_.size() > k_max_header) {
-            end_header(header_.size());
+            end_header(last_field(header_));
         }
     }
 
-    /// The header ends at `end`, before the blank line; what follows is body already.
+    /// Where the last field begins of which one line at least is whole.
+    static std::size_t last_field(std::string_view header) {
+        auto whole = header.substr(0, header.rfind("\r\n"));
+        for (auto end = whole.rfind("\r\n"); end != std::string_view::npos;
+             end = whole.rfind("\r\n")) {
+            const auto line = whole.substr(end + 2);
+            if (!line.starts_with(' ') && !line.starts_with('\t')) return end + 2;
+            whole = whole.substr(0, end);
+        }
+        return 0;
+    }
+
+    /// The header is looked at up to `end`: the blank line, or where it is too long; what follows
+    /// goes on as it is.
     void end_header(std::size_t end) {
         header_done_ = true;
         const auto header = message::parse_header(std::string_view(header_).substr(0, end));
@@ -123,9 +136,12 @@ class IncomingFile final : public smtp::IncomingMessage {
             if (is_submission(peer_) && is_blind(field.name)) continue;
             buffer_ += field.whole;
         }
+        const auto rest = std::string_view(header_).substr(header.body);
         // A line that is no field ends the header; what we put before it must not swallow it.
-        if (header.body < end) buffer_ += "\r\n";
-        buffer_ += std::string_view(header_).substr(header.body);
+        const bool ends_header =
+            !rest.empty() && !rest.starts_with("\r\n") && !message::parse_field(rest);
+        if (ends_header) buffer_ += "\r\n";
+        buffer_ += rest;
         std::string().swap(header_);
     }
 

@@ -4,7 +4,9 @@
 #include "delivery/incoming_file.hpp"
 #include "delivery/local_domains.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace mailroot::delivery {
 
@@ -38,9 +40,15 @@ smtp::Task<Reply> SmtpIntake::check_recipient(const Peer& client, const Envelope
 
 std::unique_ptr<smtp::IncomingMessage> SmtpIntake::begin(const Peer& client, Envelope envelope) {
     envelope.reverse_path = completed(context_.settings.domains, std::move(envelope.reverse_path));
-    for (auto& recipient : envelope.recipients) {
+    std::vector<Recipient> recipients;
+    for (auto& recipient : std::exchange(envelope.recipients, {})) {
         recipient.address = policy_.completed(client, std::move(recipient.address));
+        // Who is named twice has one copy; what was asked for first counts.
+        const bool named = std::ranges::find(recipients, recipient.address, &Recipient::address) !=
+                           recipients.end();
+        if (!named) recipients.push_back(std::move(recipient));
     }
+    envelope.recipients = std::move(recipients);
     auto stored = [this](std::uint64_t octets, bool dropped) { room_.took(octets, dropped); };
     return make_incoming_file(context_, client, std::move(envelope), stored);
 }

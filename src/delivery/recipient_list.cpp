@@ -20,13 +20,13 @@ Result<RecipientList> RecipientList::parse(std::string_view text, std::string_vi
                                                 std::string(line) + "' is not in " +
                                                 std::string(domain));
         }
-        list.names_.insert(lower_case(address->local_part));
+        list.names_.insert(lower_case(unquoted(address->local_part)));
     }
     return list;
 }
 
 bool RecipientList::has(std::string_view local_part) const {
-    const auto name = lower_case(local_part);
+    const auto name = lower_case(unquoted(local_part));
     return name == "postmaster" || names_.contains(name);
 }
 

@@ -25,7 +25,7 @@ class RecipientList {
     std::set<std::string, std::less<>> names_;  ///< in small letters
 };
 
-/// The lists by local domain, in small letters. A domain without one takes everybody.
+/// The lists by local domain, as domain_key() has it. A domain without one takes everybody.
 using RecipientLists = std::map<std::string, RecipientList, std::less<>>;
 
 }  // namespace mailroot::delivery

@@ -68,17 +68,6 @@ std::size_t find_outside(std::string_view text, char wanted) {
     return std::string_view::npos;
 }
 
-/// The text that a quoted string stands for; other text as it is.
-std::string unquoted(std::string_view text) {
-    if (text.size() < 2 || !text.starts_with('"') || !text.ends_with('"')) return std::string(text);
-    std::string plain;
-    for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-        if (text[i] == '\\' && i + 2 < text.size()) ++i;
-        plain += text[i];
-    }
-    return plain;
-}
-
 /// A mailbox as it stands in the header: RFC 2047 5 lets encoded words stand for a display name
 /// only, so an address beyond ASCII stays as it is (RFC 6532).
 std::string mailbox_text(std::string_view typed, std::size_t column) {

@@ -138,10 +138,11 @@ TEST_CASE_FIXTURE(DeliveryFixture, "where there is a list, who is not on it is u
                {"Sales", "here.example"},
                {"x", "here.example"},
                {"Postmaster", "here.example"},
+               {"\"sa\\les\"", "here.example"},
                {"x", "open.example"}}) ==
           Texts{"250 2.1.5 info@Here.Example", "250 2.1.5 Sales@here.example",
                 "550 5.1.1 User unknown: x@here.example", "250 2.1.5 Postmaster@here.example",
-                "250 2.1.5 x@open.example"});
+                "250 2.1.5 \"sa\\les\"@here.example", "250 2.1.5 x@open.example"});
 
     const auto elsewhere = RecipientList::parse("a\nb@there.example\n", "here.example");
     REQUIRE_FALSE(elsewhere);
@@ -335,6 +336,37 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a message with a remote recipient waits in Q
     REQUIRE(accepted.size() == 1);
     CHECK(names("Queue") == std::set<std::string>{accepted[0].text() + ".eml"});
     CHECK(names("Drop").empty());
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "who is named twice has one copy") {
+    const auto peer = k_loopback;
+    const auto envelope = envelope_for({{"a", "there.example"},
+                                        {"a", "THERE.example"},
+                                        {"b", ""},
+                                        {"b", "here.example"},
+                                        {"a", "there.example"}});
+    CHECK(hand_over(*this, peer, envelope, "Subject: s\r\n\r\nx\r\n", 1000).code == 250);
+    REQUIRE(names("Queue").size() == 1);
+    const auto id = MessageId::parse(names("Queue").begin()->substr(0, 24));
+    REQUIRE(id);
+    const auto message = folders::Queue(mailroot).claim(*id, folders::held_from());
+    REQUIRE((message && *message));
+    CHECK((*message)->envelope().recipients.size() == 2);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a header that is too long is cut where a field begins") {
+    std::string header = "Subject: s\r\n";
+    for (int i = 0; header.size() < 300'000; ++i)
+        header += "X-" + std::string(3000, 'a') + ": v\r\n";
+    const auto message = header + "\r\nbody\r\n";
+    CHECK(
+        hand_over(*this, k_stranger, envelope_for({{"a", "here.example"}}), message, 16'000).code ==
+        250);
+    CHECK(read("Drop/" + *names("Drop").begin()).ends_with("\r\n" + message));
+    const auto shapeless = std::string(300'000, 'x') + "\r\n\r\nbody\r\n";
+    CHECK(hand_over(*this, k_stranger, envelope_for({{"a", "there.example"}}), shapeless, 16'000)
+              .code == 250);
+    CHECK(read("Queue/" + *names("Queue").begin()).ends_with("\r\n\r\n" + shapeless));
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "a message without a header or without a body stays whole") {

@@ -2,6 +2,7 @@
 
 #include "config/forms.hpp"
 #include "config/text_file.hpp"
+#include "delivery/local_domains.hpp"
 #include "message/received.hpp"
 
 #include <algorithm>
@@ -108,7 +109,7 @@ Result<ServerFiles> read_server_files(const config::Settings& settings) {
         };
         auto list = read_parsed(file, parse);
         if (!list) return fail(std::move(list));
-        lists->emplace(domain, *std::move(list));
+        lists->emplace(delivery::domain_key(domain), *std::move(list));
     }
     files.recipients = std::move(lists);
     return files;

@@ -22,6 +22,12 @@ constexpr std::size_t k_most_wanted = 1000;
 constexpr auto k_least_rest = 1s;
 constexpr int k_rest = 10;
 
+template <class Patterns>
+bool matches_any(const Patterns& patterns, std::string_view domain) {
+    return std::ranges::any_of(
+        patterns, [domain](const std::string& pattern) { return same_domain(pattern, domain); });
+}
+
 bool waits_for(const Called& called, const Envelope& envelope) {
     return std::ranges::any_of(envelope.recipients, [&](const Recipient& recipient) {
         return !recipient.settled && called.names(recipient.address.domain);
@@ -89,8 +95,9 @@ smtp::Task<void> CalledMail::run() {
 
 smtp::Task<void> CalledMail::send_called() {
     const auto called = std::make_shared<Called>();
-    called->domains.assign(wanted_.begin(), wanted_.end());
-    wanted_.clear();
+    called->names = [wanted = std::exchange(wanted_, {})](std::string_view domain) {
+        return matches_any(wanted, domain);
+    };
     const auto ids = co_await find(*called);
     if (!ids) {
         context_.log.warning(ids.error().what);
@@ -123,28 +130,33 @@ smtp::Task<Reply> CalledMail::start_queue(const Peer& client, std::string node) 
     co_return reply(250, "2.0.0", "OK, queuing for node " + node + " started");
 }
 
-std::vector<std::string> CalledMail::domains_of(const std::string& user) const {
-    std::vector<std::string> domains;
-    for (const auto& [pattern, remote] : context_.settings.domains.remote) {
-        if (std::ranges::find(remote.turn, user) != remote.turn.end()) domains.push_back(pattern);
-    }
-    return domains;
-}
-
-bool CalledMail::may_turn(const std::string& user, const std::string& domain) const {
+/// The nearest that is said of a domain counts, so that what is another user's is not fetched by
+/// `*.example.com` either.
+bool CalledMail::may_turn(const std::string& user, std::string_view domain) const {
     const auto* remote = remote_domain(context_.settings.domains, domain);
     return remote != nullptr && std::ranges::find(remote->turn, user) != remote->turn.end();
 }
 
-smtp::Task<Reply> CalledMail::check_turn(const Peer& client, std::vector<std::string> domains) {
-    const auto is_allowed = [&](const std::string& domain) {
-        return may_turn(client.user, domain);
+/// Mail of this user, for these domains; without any, all of it.
+std::function<bool(std::string_view)> CalledMail::mail_of(const std::string& user,
+                                                          std::vector<std::string> domains) const {
+    return [this, user, domains = std::move(domains)](std::string_view domain) {
+        return (domains.empty() || matches_any(domains, domain)) && may_turn(user, domain);
     };
+}
+
+smtp::Task<Reply> CalledMail::check_turn(const Peer& client, std::vector<std::string> domains) {
+    const auto& remote = context_.settings.domains.remote;
+    const bool allowed =
+        domains.empty()
+            ? std::ranges::any_of(
+                  remote, [&](const auto& entry) { return may_turn(client.user, entry.first); })
+            : std::ranges::all_of(domains, [&](const std::string& domain) {
+                  return config::is_domain(domain) && may_turn(client.user, domain);
+              });
+    if (!allowed) co_return reply(450, "4.7.1", "ATRN request refused");
     Called called;
-    called.domains = domains.empty() ? domains_of(client.user) : std::move(domains);
-    if (called.domains.empty() || !std::ranges::all_of(called.domains, is_allowed)) {
-        co_return reply(450, "4.7.1", "ATRN request refused");
-    }
+    called.names = mail_of(client.user, std::move(domains));
     const auto ids = co_await find(called);
     if (!ids) {
         context_.log.warning(ids.error().what);
@@ -157,7 +169,7 @@ smtp::Task<Reply> CalledMail::check_turn(const Peer& client, std::vector<std::st
 smtp::Task<void> CalledMail::turn(const Peer& client, std::vector<std::string> domains,
                                   std::unique_ptr<smtp::ClientConnection> connection) {
     const auto called = std::make_shared<Called>();
-    called->domains = domains.empty() ? domains_of(client.user) : std::move(domains);
+    called->names = mail_of(client.user, std::move(domains));
     called->connection = std::move(connection);
     const auto ids = co_await find(*called);
     if (!ids) context_.log.warning(ids.error().what);

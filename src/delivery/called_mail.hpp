@@ -5,6 +5,7 @@
 #include "delivery/recipient_policy.hpp"
 #include "smtp/intake.hpp"
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -41,8 +42,9 @@ class CalledMail final : public smtp::QueueTrigger {
     using Ids = std::vector<MessageId>;
 
     smtp::Task<Result<Ids>> find(const Called& called) const;
-    [[nodiscard]] std::vector<std::string> domains_of(const std::string& user) const;
-    [[nodiscard]] bool may_turn(const std::string& user, const std::string& domain) const;
+    [[nodiscard]] bool may_turn(const std::string& user, std::string_view domain) const;
+    [[nodiscard]] std::function<bool(std::string_view)> mail_of(
+        const std::string& user, std::vector<std::string> domains) const;
     smtp::Task<void> send_called();
 
     const Context& context_;

@@ -30,10 +30,13 @@ AttemptResult& AttemptResult::operator+=(const AttemptResult& other) {
 
 /// One message under attempt.
 struct Courier::Round {
-    explicit Round(folders::QueuedMessage claimed)
-        : message(std::move(claimed)), verdicts(message.envelope().recipients.size()) {}
+    explicit Round(folders::QueuedMessage claimed, bool out_of_turn = false)
+        : message(std::move(claimed)),
+          called(out_of_turn),
+          verdicts(message.envelope().recipients.size()) {}
 
     folders::QueuedMessage message;
+    const bool called;  ///< a host asked for it: it may not have been its turn
     std::vector<std::optional<Verdict>> verdicts;  ///< of this round, by recipient
     std::size_t open_legs = 0;
     std::size_t settling = 0;  ///< legs whose recipients are being marked
@@ -55,7 +58,7 @@ struct Courier::Round {
 
 smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message,
                                            std::shared_ptr<const Called> called) {
-    Round round(std::move(message));
+    Round round(std::move(message), called != nullptr);
     if (!co_await finish_hand_overs(round)) co_return round.result;
     auto legs = co_await plan_legs(router_, round.envelope(), called.get());
     round.open_legs = legs.size();
@@ -254,9 +257,13 @@ smtp::Task<void> Courier::give_back(Round& round) {
 smtp::Task<void> Courier::defer(Round& round) {
     const auto now = context_.clock.now();
     auto history = round.message.history();
-    ++history.attempts;
+    // Who asks for mail again and again does not put off its turn.
+    const bool keeps_turn = round.called && round.message.next_attempt() > now;
+    if (!keeps_turn) ++history.attempts;
     const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
-    const auto next = next_attempt(context_.settings.delivery, now, history.attempts, jitter);
+    const auto next = keeps_turn
+                          ? round.message.next_attempt()
+                          : next_attempt(context_.settings.delivery, now, history.attempts, jitter);
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         const auto& verdict = round.verdicts[i];
         if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;

@@ -1,23 +1,35 @@
 #include "delivery/local_domains.hpp"
 
+#include "message/idn.hpp"
+
 #include <algorithm>
 
 namespace mailroot::delivery {
 
+std::string domain_key(std::string_view domain) {
+    auto ascii = message::ascii_domain(domain);
+    return lower_case(ascii ? *ascii : domain);
+}
+
+bool same_domain(std::string_view pattern, std::string_view domain) {
+    return matches_domain(domain_key(pattern), domain_key(domain));
+}
+
 bool is_local(const config::Settings::Domains& domains, std::string_view domain) {
-    return domain.empty() || equal_ignoring_case(domain, domains.default_domain) ||
-           std::ranges::any_of(domains.aliases,
-                               [&](const auto& alias) { return matches_domain(alias, domain); });
+    const auto is_it = [&](const auto& local) { return same_domain(local, domain); };
+    return domain.empty() || is_it(domains.default_domain) ||
+           std::ranges::any_of(domains.aliases, is_it);
 }
 
 const config::RemoteDomain* remote_domain(const config::Settings::Domains& domains,
                                           std::string_view domain) {
-    const auto exact = domains.remote.find(lower_case(domain));
-    if (exact != domains.remote.end()) return &exact->second;
     const config::RemoteDomain* nearest = nullptr;
     std::size_t longest = 0;
     for (const auto& [pattern, remote] : domains.remote) {
-        if (pattern.size() <= longest || !matches_domain(pattern, domain)) continue;
+        const bool exact = !pattern.starts_with('*');
+        if (!same_domain(pattern, domain)) continue;
+        if (exact) return &remote;
+        if (pattern.size() <= longest) continue;
         longest = pattern.size();
         nearest = &remote;
     }

@@ -7,6 +7,12 @@
 
 namespace mailroot::delivery {
 
+/// matches_domain() by A-labels, so that a domain beyond ASCII is the same in either form.
+[[nodiscard]] bool same_domain(std::string_view pattern, std::string_view domain);
+
+/// The form in which domains are looked up: A-labels in small letters.
+[[nodiscard]] std::string domain_key(std::string_view domain);
+
 /// Whether mail for `domain` ends here: the default domain, an alias, or below an alias
 /// `*.example.com`.
 [[nodiscard]] bool is_local(const config::Settings::Domains& domains, std::string_view domain);

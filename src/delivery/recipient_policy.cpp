@@ -46,7 +46,7 @@ std::optional<Reply> RecipientPolicy::refusal(const Peer& client, const Address&
         if (!open || (!trusted && is_routed(address.local_part))) return no_relay;
         return std::nullopt;
     }
-    const auto list = lists_->find(lower_case(address.domain));
+    const auto list = lists_->find(domain_key(address.domain));
     if (list != lists_->end() && !list->second.has(address.local_part)) {
         return reply(550, "5.1.1", "User unknown: " + recipient.text());
     }

@@ -43,11 +43,6 @@ Router::Router(const config::Settings& settings, dns::Resolver& resolver, std::m
                OwnEndpoints own)
     : settings_(settings), resolver_(resolver), random_(random), own_(std::move(own)) {}
 
-bool Called::names(std::string_view domain) const {
-    return std::ranges::any_of(
-        domains, [domain](const std::string& pattern) { return matches_domain(pattern, domain); });
-}
-
 smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     Route route;
     if (is_local(settings_.domains, domain)) {

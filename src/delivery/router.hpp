@@ -6,6 +6,7 @@
 #include "smtp/client.hpp"
 #include "smtp/loop.hpp"
 
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -30,10 +31,8 @@ struct Route {
 
 /// Mail that its host asked for: by ETRN, or by ATRN over a connection of its own.
 struct Called {
-    std::vector<std::string> domains;                    ///< `example.com`, `*.example.com`
+    std::function<bool(std::string_view domain)> names;  ///< whether it is mail for this domain
     std::shared_ptr<smtp::ClientConnection> connection;  ///< it goes over this one; null: as always
-
-    [[nodiscard]] bool names(std::string_view domain) const;
 };
 
 /// The addresses that are ourselves: mail for another domain must not be sent to them (a loop).

@@ -27,6 +27,9 @@ class QueuedMessage {
     [[nodiscard]] const Envelope& envelope() const { return block_.envelope; }
     [[nodiscard]] const History& history() const { return history_; }
 
+    /// When it was due as it was claimed.
+    [[nodiscard]] TimePoint next_attempt() const { return info_.modified; }
+
     /// Indexes into envelope().recipients of those nobody has settled yet.
     [[nodiscard]] std::vector<std::size_t> unsettled() const;
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <set>
 
 using namespace mailroot;
@@ -30,6 +31,7 @@ struct Fixture : DeliveryFixture {
         settings.domains.remote["there.example"] = {false, true, {"there"}};
         settings.domains.remote["*.there.example"] = {false, true, {"there", "below"}};
         resolver.zone["a.there.example"] = "192.0.2.3";
+        called.emplace(context, queue, policy, attempts);
     }
 
     std::unique_ptr<Reactor> reactor = smtp::make_reactor(loop);
@@ -37,7 +39,7 @@ struct Fixture : DeliveryFixture {
     smtp::TaskGroup attempts{loop, 10};
     QueueRunner queue{context, *reactor, courier, pickup_courier, attempts};
     RecipientPolicy policy{settings, *smtp::Networks::parse({"127.0.0.0/8"})};
-    CalledMail called{context, queue, policy, attempts};
+    std::optional<CalledMail> called;
 
     MessageId waiting(const Texts& recipients) {
         std::string block = "x-sender: <s@here.example>\r\n";
@@ -48,7 +50,7 @@ struct Fixture : DeliveryFixture {
     std::string etrn(const Peer& client, const std::string& node) {
         std::string text;
         auto task = [&]() -> smtp::Task<void> {
-            const auto answer = co_await called.start_queue(client, node);
+            const auto answer = co_await called->start_queue(client, node);
             text = answer.text();
         };
         run(task());
@@ -59,7 +61,7 @@ struct Fixture : DeliveryFixture {
         std::string text;
         const auto client = client_as(user);
         auto task = [&]() -> smtp::Task<void> {
-            const auto answer = co_await called.check_turn(client, domains);
+            const auto answer = co_await called->check_turn(client, domains);
             text = answer.text();
         };
         run(task());
@@ -70,7 +72,7 @@ struct Fixture : DeliveryFixture {
         const auto client = client_as(user);
         auto task = [&]() -> smtp::Task<void> {
             auto connection = std::make_unique<FakeConnection>(hosts, "turned");
-            co_await called.turn(client, domains, std::move(connection));
+            co_await called->turn(client, domains, std::move(connection));
         };
         run(task());
     }
@@ -79,13 +81,14 @@ struct Fixture : DeliveryFixture {
     void run_called() {
         auto task = [&]() -> smtp::Task<void> {
             smtp::TaskGroup running(loop, 1);
-            running.start(called.run());
+            running.start(called->run());
             while (log.lines.empty()) co_await smtp::pause(1ms);
             co_await attempts.idle();
-            called.stop();
+            called->stop();
             co_await running.idle();
         };
         run(task());
+        called.emplace(context, queue, policy, attempts);
     }
 
     Texts recipients_at(const std::string& address) {
@@ -191,6 +194,34 @@ TEST_CASE_FIXTURE(Fixture, "what was asked for goes over the connection that was
         CHECK(recipients_at("turned") == Texts{"a@there.example"});
         CHECK(names("Queue").size() >= 2);
         CHECK(files.info(mailroot.queue, second.text() + ".eml"));
+    }
+}
+
+TEST_CASE_FIXTURE(Fixture, "mail of another user's domain is not fetched by a pattern") {
+    settings.domains.remote["own.there.example"] = {false, true, {"own"}};
+    const auto id = waiting({"a@b.there.example", "x@own.there.example"});
+    turn("below", {});
+    CHECK(recipients_at("turned") == Texts{"a@b.there.example"});
+    CHECK(read("Queue/" + id.text() + ".eml").find("x-receiver: <x@own.there.example>") !=
+          std::string::npos);
+    CHECK(atrn("below", {"*.there.example"}) == "450 4.7.1 ATRN request refused");
+    CHECK(atrn("own", {}) == "250 2.0.0 OK now reversing the connection");
+}
+
+TEST_CASE_FIXTURE(Fixture, "asking again and again puts off no attempt") {
+    const auto id = waiting({"a@there.example"});
+    const auto due = hand_clock.time + 5min;
+    {
+        const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::write);
+        REQUIRE(files.set_modified(*fd, due));
+    }
+    hosts.connect_codes["192.0.2.1"] = 0;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(etrn(client_as(""), "there.example").starts_with("250"));
+        log.lines.clear();
+        run_called();
+        CHECK(log.lines == Texts{"deferred a@there.example"});
+        CHECK(files.info(mailroot.queue, id.text() + ".eml")->modified == due);
     }
 }
 

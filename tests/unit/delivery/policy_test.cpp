@@ -50,6 +50,13 @@ TEST_CASE("local are the default domain, its aliases, and what stands below a wi
         CAPTURE(remote);
         CHECK_FALSE(is_local(domains, remote));
     }
+    domains.aliases.emplace_back("bücher.example");
+    domains.aliases.emplace_back("*.müller.example");
+    for (const auto* local : {"bücher.example", "BÜCHER.example", "xn--bcher-kva.example",
+                              "XN--BCHER-KVA.example", "a.xn--mller-kva.example"}) {
+        CAPTURE(local);
+        CHECK(is_local(domains, local));
+    }
     CHECK(completed(domains, {"postmaster", ""}).text() == "postmaster@here.example");
     CHECK(completed(domains, {"a", "b.example"}).text() == "a@b.example");
     CHECK(completed(domains, {}).is_null());

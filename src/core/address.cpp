@@ -125,6 +125,21 @@ Result<Address> parse_address(std::string_view text) {
     return address;
 }
 
+namespace {
+
+/// The colon behind `@relay.example,@[IPv6:2001:db8::1]`, whose literals have colons of their own.
+std::size_t end_of_route(std::string_view text, std::size_t from) {
+    bool literal = false;
+    for (std::size_t at = from; at < text.size(); ++at) {
+        if (text[at] == '[') literal = true;
+        if (text[at] == ']') literal = false;
+        if (text[at] == ':' && !literal) return at;
+    }
+    return std::string_view::npos;
+}
+
+}  // namespace
+
 Result<Address> parse_path(std::string_view text, std::size_t& length) {
     if (!text.starts_with('<')) return bad("no '<' before the address", text);
     std::size_t at = 1;
@@ -133,7 +148,7 @@ Result<Address> parse_path(std::string_view text, std::size_t& length) {
         return Address{};
     }
     if (text.substr(at).starts_with('@')) {
-        const std::size_t colon = text.find(':', at);
+        const std::size_t colon = end_of_route(text, at);
         if (colon == std::string_view::npos) return bad("source route without ':'", text);
         at = colon + 1;
     }

@@ -68,6 +68,7 @@ TEST_CASE("a path stands in brackets, and its end is told") {
         {"<a@b.example> SIZE=5", "a@b.example", 13},
         {"<>", "", 2},
         {"<@relay.example,@other.example:a@b.example>", "a@b.example", 43},
+        {"<@[IPv6:2001:db8::1]:a@b.example>", "a@b.example", 33},
         {"<Postmaster>", "Postmaster", 12},
         {"<\">\"@b.example>x", "\">\"@b.example", 15},
     };

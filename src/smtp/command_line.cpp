@@ -7,6 +7,7 @@ bool CommandLineReader::take(std::string_view& wire, std::size_t most) {
         line_.clear();
         too_long_ = false;
     }
+    begun_ = !wire.empty();
     const std::size_t end = wire.find('\n');
     const auto part = wire.substr(0, end);
     whole_ = end != std::string_view::npos;

@@ -20,7 +20,7 @@ class CommandLineReader {
     bool take(std::string_view& wire, std::size_t most);
 
     /// Whether a line has begun and is not whole.
-    [[nodiscard]] bool has_part() const { return !whole_ && !line_.empty(); }
+    [[nodiscard]] bool has_part() const { return begun_ && !whole_; }
 
     /// The line without its end; only a beginning where it is too_long().
     [[nodiscard]] const std::string& line() const { return line_; }
@@ -29,6 +29,7 @@ class CommandLineReader {
  private:
     std::string line_;
     bool too_long_ = false;
+    bool begun_ = false;
     bool whole_ = false;
 };
 

@@ -64,6 +64,11 @@ Result<Networks::Network> Networks::parse_one(const std::string& text) {
     return Network{first, prefix};
 }
 
+asio::ip::address unmapped(const asio::ip::address& address) {
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
 Result<Networks> Networks::parse(const std::vector<std::string>& texts) {
     Networks networks;
     for (const auto& text : texts) {

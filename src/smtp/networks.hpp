@@ -10,6 +10,9 @@
 
 namespace mailroot::smtp {
 
+/// An IPv4-mapped IPv6 address as the IPv4 one that it stands for; others as they are.
+[[nodiscard]] asio::ip::address unmapped(const asio::ip::address& address);
+
 /// A list of networks, as `relay.networks` and `access.deny` give them.
 class Networks {
  public:

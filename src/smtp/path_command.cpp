@@ -113,15 +113,31 @@ bool is_hex_digit(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
 }
 
-/// RFC 3461 4: printable ASCII without `+` and `=`, which are written as `+2B` and `+3D`. RFC 6533
-/// 3 lets UTF-8 stand for itself.
+/// RFC 3461 4: printable ASCII without `+` and `=`, which are written as `+2B` and `+3D`.
 bool is_xtext(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const bool quoted = text[i] == '+' && i + 2 < text.size() && is_hex_digit(text[i + 1]) &&
                             is_hex_digit(text[i + 2]);
         if (!quoted && (text[i] == '+' || text[i] == '=')) return false;
+        if (text[i] <= ' ' || text[i] > '~') return false;
     }
     return true;
+}
+
+/// RFC 6533 3: behind the type `utf-8` UTF-8 may stand for itself.
+bool is_utf8_xtext(std::string_view text) {
+    std::string in_ascii(text);
+    std::ranges::replace_if(
+        in_ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, 'x');
+    return message::is_utf8(text) && is_xtext(in_ascii);
+}
+
+/// RFC 5322 3.2.3
+bool is_atom(std::string_view text) {
+    static constexpr std::string_view k_specials = "()<>[]:;@\\,.\"";
+    return !text.empty() && std::ranges::all_of(text, [](char c) {
+        return c > ' ' && c <= '~' && k_specials.find(c) == std::string_view::npos;
+    });
 }
 
 std::optional<Reply> take_envid(std::string_view value, MailTarget& target) {
@@ -161,7 +177,9 @@ std::optional<Reply> take_orcpt(std::string_view value, Recipient& recipient) {
     constexpr std::size_t k_longest = 500;  // RFC 3461 4.2
     const auto type = value.substr(0, value.find(';'));
     const auto address = value.substr(std::min(value.size(), type.size() + 1));
-    if (type.empty() || address.empty() || value.size() > k_longest || !is_xtext(address)) {
+    const bool legal = equal_ignoring_case(type, "utf-8") ? is_utf8_xtext(address)
+                                                          : is_atom(type) && is_xtext(address);
+    if (address.empty() || value.size() > k_longest || !legal) {
         return reply(501, "5.5.4", "Bad value of ORCPT");
     }
     recipient.orcpt = value;

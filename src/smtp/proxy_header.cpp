@@ -1,5 +1,7 @@
 #include "smtp/proxy_header.hpp"
 
+#include "smtp/networks.hpp"
+
 #include <asio/ip/address.hpp>
 
 #include <algorithm>
@@ -53,7 +55,7 @@ template <class Address>
 std::string address_at(std::string_view octets, std::size_t at) {
     typename Address::bytes_type bytes;
     std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(at), bytes.size(), bytes.begin());
-    return Address(bytes).to_string();
+    return unmapped(Address(bytes)).to_string();
 }
 
 }  // namespace
@@ -96,7 +98,7 @@ void ProxyHeader::read_text() {
         !is_address(words[3], ipv6) || !port_of(words[4]) || !port_of(words[5])) {
         return refuse("not of the form 'PROXY TCP4 source destination port port'");
     }
-    source_ = Source{words[2], *port_of(words[4])};
+    source_ = Source{unmapped(asio::ip::make_address(words[2])).to_string(), *port_of(words[4])};
 }
 
 void ProxyHeader::read_binary() {

@@ -206,7 +206,7 @@ class Scram final : public SaslExchange {
         }
         static const auto k_key = random_octets(32);
         constexpr std::size_t k_salt = 16;  // as those who make such secrets have it
-        secret_ = {users_->scram_iterations(),
+        secret_ = {users_->resembling(name_, true)->scram.iterations,
                    hmac_sha256(k_key, name_).substr(0, k_salt),
                    random_octets(32),
                    {}};
@@ -229,14 +229,14 @@ std::unique_ptr<SaslExchange> make_sasl_exchange(std::string_view mechanism,
                                                  std::string nonce) {
     if (equal_ignoring_case(mechanism, "PLAIN")) return std::make_unique<Plain>();
     if (equal_ignoring_case(mechanism, "LOGIN")) return std::make_unique<Login>();
-    if (equal_ignoring_case(mechanism, "SCRAM-SHA-256") && users->scram_iterations() != 0) {
+    if (equal_ignoring_case(mechanism, "SCRAM-SHA-256") && users->has_scram()) {
         return std::make_unique<Scram>(std::move(users), std::move(nonce));
     }
     return nullptr;
 }
 
 std::string sasl_mechanisms(const Users& users) {
-    return users.scram_iterations() != 0 ? "PLAIN LOGIN SCRAM-SHA-256" : "PLAIN LOGIN";
+    return users.has_scram() ? "PLAIN LOGIN SCRAM-SHA-256" : "PLAIN LOGIN";
 }
 
 }  // namespace mailroot::smtp

@@ -31,24 +31,21 @@ struct Listener {
     ListenerOptions options;
 };
 
-asio::ip::address plain(const asio::ip::address& address) {
-    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-}
-
 Peer peer_at(const tcp::endpoint& client, const tcp::endpoint& server) {
     Peer peer;
-    const auto address = plain(client.address());
+    const auto address = unmapped(client.address());
     peer.address = address.to_string();
     peer.port = client.port();
     peer.loopback = address.is_loopback();
-    peer.server_address = plain(server.address()).to_string();
+    peer.server_address = unmapped(server.address()).to_string();
     peer.server_port = server.port();
     return peer;
 }
 
-/// Says why and hangs up. Nothing of the client's has been read, so nothing is waited for.
-void turn_away(tcp::socket socket, const Reply& reply) {
+/// Says why, where the client would understand it, and hangs up. Nothing of the client's has been
+/// read, so nothing is waited for.
+void turn_away(tcp::socket socket, const ListenerOptions& listener, const Reply& reply) {
+    if (listener.tls == ListenerOptions::Tls::implicit) return;
     asio::error_code ignored;
     socket.non_blocking(true, ignored);
     socket.write_some(asio::buffer(reply.wire()), ignored);
@@ -103,7 +100,7 @@ void welcome(const std::shared_ptr<Sessions>& sessions, const Listener& listener
     }
     if (refusal) {
         context.log.turned_away(peer, *refusal);
-        return turn_away(std::move(socket), *refusal);
+        return turn_away(std::move(socket), listener.options, *refusal);
     }
     socket.set_option(tcp::no_delay(true), error);  // replies are whole: nothing to wait for
     auto connection = std::make_shared<ServerConnection>(std::move(socket), std::move(peer),

@@ -28,8 +28,6 @@ bool ServerSession::offers_auth() const {
 void ServerSession::auth(std::string_view argument) {
     const auto mechanism = argument.substr(0, argument.find(' '));
     const auto rest = argument.substr(mechanism.size());
-    command_ = "AUTH " + std::string(mechanism) + (rest.empty() ? "" : " ***");
-
     if (!terms_.users) return answer(reply(502, "5.5.1", "AUTH is not offered"));
     if (!offers_auth()) {
         return answer(reply(538, "5.7.11", "Encryption required: STARTTLS first"));

@@ -182,13 +182,18 @@ void ServerSession::run(std::string_view line) {
     }
     const auto* row = Grammar::find(verb);
     if (row == nullptr) return refuse_unknown();
-    if ((row->traits & Grammar::k_idle) != 0 && options_.idle_commands != 0 &&
-        ++tally_.idle_commands > options_.idle_commands) {
-        return close(reply(421, "4.7.0", "Too many commands without a message"),
-                     "too many idle commands");
-    }
+    if ((row->traits & Grammar::k_idle) != 0 && !may_idle()) return;
     if (const auto refused = Grammar::refusal(*row, *this, argument)) return answer(*refused);
     (this->*row->handler)(argument);
+}
+
+/// Counts a command that is no step towards a message; false where that was one too many.
+bool ServerSession::may_idle() {
+    if (options_.idle_commands == 0 || ++tally_.idle_commands <= options_.idle_commands) {
+        return true;
+    }
+    close(reply(421, "4.7.0", "Too many commands without a message"), "too many idle commands");
+    return false;
 }
 
 void ServerSession::refuse_unknown() {
@@ -309,21 +314,27 @@ void ServerSession::data(std::string_view) {
         return answer(reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT"));
     }
     begin_message();
+    begin_part(rest_.size());
 }
 
 void ServerSession::bdat(std::string_view argument) {
     const auto size = parse_chunk_size(argument);
     // Where the next command begins is not known: what follows may be anything.
     if (!size) return close(reply(521, "5.5.4", "Syntax: BDAT octets [LAST]"), "lost its place");
+    const bool brings_nothing = size->octets == 0 && !size->last;
+    if (brings_nothing && !may_idle()) return;
     auto refused = chunk_refusal();
     const auto before = state_;
     if (refused) {
         receiver_.emplace(MessageRules{});
+        data_time_ = {};
+        data_octets_ = 0;
     } else if (before == State::recipients) {
         begin_message();
     }
     chunk_ = {size->octets, size->last, before, std::move(refused)};
     receiver_->begin_chunk(size->octets);
+    begin_part(size->octets);
     enter(State::chunk);
 }
 

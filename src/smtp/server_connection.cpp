@@ -110,7 +110,9 @@ Task<void> ServerConnection::turn_away(const Reply& reply) {
 
 Task<bool> ServerConnection::encrypt() {
     deadline_.set(k_preparation);
+    interruptible_ = true;
     const auto facts = co_await stream_->accept_tls(secrets_.tls);
+    interruptible_ = false;
     deadline_.clear();
     if (!facts) {
         context_.log.encryption_failed(client_, facts.error().what);
@@ -143,7 +145,7 @@ Task<void> ServerConnection::converse() {
 void ServerConnection::stop() {
     stopping_ = true;
     if (session_) session_->stop();
-    if (receiving_ || !session_) interrupt();  // in a transaction it reads on at once
+    if (interruptible_ || !session_) interrupt();  // in a transaction it reads on at once
 }
 
 void ServerConnection::cut() {
@@ -161,7 +163,7 @@ Task<void> ServerConnection::perform(step::Receive&) {
     std::vector<char>().swap(buffer_);
     asio::error_code error;
     std::size_t length = 0;
-    receiving_ = true;
+    interruptible_ = true;
     deadline_.set(
         std::chrono::ceil<std::chrono::milliseconds>(session_->receive_by() - steady_clock::now()));
     co_await stream_->readable(error);
@@ -170,7 +172,7 @@ Task<void> ServerConnection::perform(step::Receive&) {
         length = co_await stream_->read_some(buffer_.data(), buffer_.size(), error);
     }
     deadline_.clear();
-    receiving_ = false;
+    interruptible_ = false;
 
     if (!error) {
         session_->feed({buffer_.data(), length});
@@ -184,7 +186,9 @@ Task<void> ServerConnection::perform(step::Receive&) {
 Task<void> ServerConnection::perform(step::Send& send) {
     asio::error_code error;
     deadline_.set(context_.options.idle);
+    interruptible_ = !session_->in_transaction();
     co_await stream_->write(send.octets, error);
+    interruptible_ = false;
     deadline_.clear();
     if (error) session_->disconnected();
 }
@@ -252,7 +256,7 @@ Task<void> ServerConnection::perform(step::CheckTurn& check) {
 }
 
 Task<void> ServerConnection::perform(step::Turn& turn) {
-    const auto host = client_.helo + " [" + client_.address + "]";
+    const auto host = session_->peer().helo + " [" + client_.address + "]";
     auto turned = co_await turn_around(std::move(stream_), std::move(turn.received),
                                        context_.options.hostname, {}, host);
     if (turned.connection) {

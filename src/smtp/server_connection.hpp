@@ -82,7 +82,7 @@ class ServerConnection {
     std::unique_ptr<IncomingMessage> message_;
     std::vector<char> buffer_;  ///< holds octets only while they are worked on
     bool admitted_ = false;
-    bool receiving_ = false;
+    bool interruptible_ = false;  ///< what it waits for is nothing that a stop has to wait for
     bool stopping_ = false;
 };
 

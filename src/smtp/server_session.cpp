@@ -1,5 +1,6 @@
 #include "smtp/server_session.hpp"
 
+#include "core/text.hpp"
 #include "core/verdict.hpp"
 #include "message/utf8.hpp"
 
@@ -14,6 +15,10 @@ namespace {
 constexpr std::size_t k_max_replies = 16 * 1024;
 
 constexpr std::size_t k_max_logged = 200;
+
+// Commands answered 4xx, up to the next message; more count as errors (Postfix:
+// smtpd_recipient_overshoot_limit).
+constexpr std::uint64_t k_most_put_off = 1000;
 
 bool is_control(char c) {
     return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
@@ -30,6 +35,15 @@ std::string printable(std::string_view text) {
     std::ranges::replace_if(
         shown, [](char c) { return is_control(c) || static_cast<unsigned char>(c) >= 0x80; }, '?');
     return shown;
+}
+
+/// The line without what AUTH is followed by, however it comes to be refused.
+std::string without_secret(std::string_view line) {
+    auto rest = trimmed(line);
+    if (!equal_ignoring_case(take_until(rest, ' '), "AUTH")) return std::string(line);
+    rest = trimmed(rest);
+    const auto mechanism = take_until(rest, ' ');
+    return "AUTH " + std::string(mechanism) + (rest.empty() ? "" : " ***");
 }
 
 std::chrono::milliseconds between(std::chrono::steady_clock::time_point from,
@@ -119,7 +133,7 @@ void ServerSession::take_line() {
     }
     command_came_ = now_;
     const std::string& line = lines_.line();
-    command_ = response ? "***" : printable(line);
+    command_ = response ? "***" : printable(without_secret(line));
     if (lines_.too_long()) {
         const auto refusal = reply(500, "5.5.2", "Line too long");
         return response ? end_authentication(refusal) : answer(refusal);
@@ -151,6 +165,7 @@ bool ServerSession::is_last_part() const {
 /// The final dot, or the end of a chunk.
 void ServerSession::data_ended() {
     command_came_ = now_;
+    data_time_ = now_ - data_since_;
     if (is_last_part()) {
         command_ = "end of data";
         ++tally_.messages;
@@ -204,6 +219,7 @@ void ServerSession::take_reply(const Reply& reply) {
             if (taken) {
                 ++tally_.taken;
                 tally_.errors = 0;
+                tally_.put_off = 0;
                 tally_.idle_commands = 0;
             }
             return say(reply);
@@ -223,9 +239,16 @@ void ServerSession::begin_message() {
     receiver_.emplace(MessageRules{options_.message_size, options_.bare_newline,
                                    envelope_.body == Body::binary_mime});
     chunk_ = {};
-    data_since_ = now_;
-    data_octets_ = rest_.size();
+    data_time_ = {};
+    data_octets_ = 0;
     wanted_ = step::Begin{envelope_};
+}
+
+/// The clock of the message goes on, for `most` octets that follow. Between two chunks it stands
+/// still.
+void ServerSession::begin_part(std::uint64_t most) {
+    data_since_ = now_ - data_time_;
+    data_octets_ += std::min<std::uint64_t>(rest_.size(), most);
 }
 
 void ServerSession::begun(bool taken) {
@@ -292,7 +315,9 @@ void ServerSession::end_transaction() {
 
 /// Says the reply to a command, or hangs up where too many were refused.
 void ServerSession::answer(const Reply& reply) {
-    const bool refused = kind_of(reply.code) == Verdict::Kind::failed;
+    // A client may try more recipients than fit, but not forever.
+    const bool put_off = reply.code / 100 == 4 && ++tally_.put_off > k_most_put_off;
+    const bool refused = put_off || kind_of(reply.code) == Verdict::Kind::failed;
     if (refused && ++tally_.errors > options_.errors && options_.errors != 0) {
         return close(mailroot::reply(421, "4.7.0", "Too many errors"), "too many errors");
     }

@@ -158,9 +158,11 @@ class ServerSession {
     [[nodiscard]] std::vector<std::string> extensions() const;
     [[nodiscard]] bool offers_auth() const;
     [[nodiscard]] bool needs_tls() const;
+    [[nodiscard]] bool may_idle();
     void refuse_unknown();
 
     void begin_message();
+    void begin_part(std::uint64_t most);
     [[nodiscard]] std::optional<Reply> chunk_refusal() const;
     [[nodiscard]] bool is_last_part() const;
     void refuse_data(const Reply& reply);
@@ -198,6 +200,7 @@ class ServerSession {
         std::uint64_t messages = 0;        ///< whose data came to its end
         std::uint64_t taken = 0;           ///< of these, those that are ours now
         std::uint64_t errors = 0;
+        std::uint64_t put_off = 0;  ///< commands answered 4xx, since the last message
         std::uint64_t unknown_commands = 0;
         std::uint64_t idle_commands = 0;
         std::uint64_t failed_authentications = 0;
@@ -234,8 +237,9 @@ class ServerSession {
     SteadyPoint now_;
     const SteadyPoint began_;
     SteadyPoint command_came_;
-    SteadyPoint data_since_;
-    std::uint64_t data_octets_ = 0;  ///< received since then
+    SteadyPoint data_since_;                         ///< as if it had come without a break
+    std::chrono::steady_clock::duration data_time_;  ///< that its chunks took up to now
+    std::uint64_t data_octets_ = 0;                  ///< received in that time
     SteadyPoint receive_by_;
     std::string_view how_it_ended_;
     bool stopping_ = false;

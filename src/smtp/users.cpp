@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "smtp/base64.hpp"
+#include "smtp/scram.hpp"
 
 #include <algorithm>
 #include <array>
@@ -127,11 +128,23 @@ const User* Users::find(std::string_view name) const {
     return user == users_.end() ? nullptr : &user->second;
 }
 
-int Users::scram_iterations() const {
-    for (const auto& [name, user] : users_) {
-        if (user.has_scram()) return user.scram.iterations;
+bool Users::has_scram() const {
+    return std::ranges::any_of(users_, [](const auto& entry) { return entry.second.has_scram(); });
+}
+
+const User* Users::resembling(std::string_view name, bool scram) const {
+    static const auto k_key = random_octets(32);
+    // Whoever has the least number drawn for this name, which nobody else can draw.
+    const User* chosen = nullptr;
+    std::string least;
+    for (const auto& [user_name, user] : users_) {
+        if (scram && !user.has_scram()) continue;
+        auto drawn = hmac_sha256(k_key, std::string(name) + '\0' + user_name);
+        if (chosen != nullptr && drawn >= least) continue;
+        chosen = &user;
+        least = std::move(drawn);
     }
-    return 0;
+    return chosen;
 }
 
 bool Users::may_send_as(std::string_view name, const Address& reverse_path) const {

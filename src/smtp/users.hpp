@@ -40,11 +40,13 @@ class Users {
     /// Null where there is no such user. Names are compared octet by octet.
     [[nodiscard]] const User* find(std::string_view name) const;
 
-    /// The iterations of the first who can authenticate by SCRAM; 0 where nobody can.
-    [[nodiscard]] int scram_iterations() const;
+    /// Whether somebody can authenticate by SCRAM.
+    [[nodiscard]] bool has_scram() const;
 
-    /// A user like others: what an unknown name is held against, so that it takes as long.
-    [[nodiscard]] const User& any() const { return users_.begin()->second; }
+    /// Whom an unknown name is held against, so that it takes as long as a user may: the same for a
+    /// name each time, and each of ours for some names. Of those alone who have a secret for SCRAM,
+    /// where `scram`. Null where there is none.
+    [[nodiscard]] const User* resembling(std::string_view name, bool scram) const;
 
     [[nodiscard]] bool empty() const { return users_.empty(); }
 

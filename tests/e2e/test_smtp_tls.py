@@ -163,6 +163,25 @@ def test_a_client_that_speaks_plainly_where_tls_begins_at_once(secure):
         send(client)
 
 
+def test_a_handshake_that_never_comes_holds_up_no_stop(secure):
+    with socket.create_connection(("127.0.0.1", secure.implicit)), secure.smtp(secure.starttls) as client:
+        client.ehlo()
+        assert client.docmd("STARTTLS")[0] == 220
+        assert secure.serve.stop() == 0
+    assert not any("not all was finished" in line for line in secure.serve.said)
+
+
+def test_nothing_is_said_in_the_clear_where_tls_begins_at_once(secure):
+    secure.serve.stop()
+    secure.mailroot.configure(limits={"connections": 1})
+    secure = Secure(secure.mailroot, secure.certificate)
+    with secure.smtps() as client:
+        client.ehlo()
+        with socket.create_connection(("127.0.0.1", secure.implicit), timeout=30) as one_too_many:
+            with contextlib.suppress(ConnectionResetError):
+                assert one_too_many.recv(100) == b""
+
+
 def test_a_client_that_does_not_trust_us(secure):
     with secure.smtp(secure.starttls) as client:
         with pytest.raises(ssl.SSLError):

@@ -20,6 +20,9 @@ std::string binary(const std::string& head, const std::string& rest) {
 const std::string k_ipv4("\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x00\x19", 12);
 const std::string k_ipv6 = std::string("\x20\x01\x0d\xb8", 4) + std::string(11, '\0') + "\x01" +
                            std::string(16, '\x02') + std::string("\xdc\x04\x00\x19", 4);
+const std::string k_mapped = std::string(10, '\0') + "\xff\xff\xc0" + std::string(1, '\0') +
+                             "\x02\x01" + std::string(16, '\x02') +
+                             std::string("\xdc\x04\x00\x19", 4);
 
 }  // namespace
 
@@ -30,11 +33,13 @@ TEST_CASE("for whom a proxy speaks") {
     } const rows[] = {
         {"PROXY TCP4 192.0.2.1 192.0.2.2 56324 25\r\n", "192.0.2.1 56324"},
         {"PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n", "2001:db8::1 1"},
+        {"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n", "192.0.2.1 1"},
         {"PROXY UNKNOWN\r\n", ""},
         {"PROXY UNKNOWN ffff::1 whatever\r\n", ""},
         {binary("\x21\x11", k_ipv4), "192.0.2.1 56324"},
         {binary("\x21\x11", k_ipv4 + "\x03 TLV"), "192.0.2.1 56324"},
         {binary("\x21\x21", k_ipv6), "2001:db8::1 56324"},
+        {binary("\x21\x21", k_mapped), "192.0.2.1 56324"},
         {binary(std::string("\x20\x00", 2), ""), ""},
         {binary("\x20\x11", k_ipv4), ""},                 // LOCAL: a health check
         {binary(std::string("\x21\x00", 2), "abc"), ""},  // AF_UNSPEC

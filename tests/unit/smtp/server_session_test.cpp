@@ -514,6 +514,58 @@ TEST_CASE("a command has its time as a whole, however it drips in") {
     CHECK(lone.session->receive_by() == lone.now + 10min);
 }
 
+TEST_CASE("a command too long for us has no more time than others") {
+    Lone lone;
+    lone.say("");
+    const auto first = lone.session->receive_by();
+    lone.say(std::string(4000, 'A'));
+    lone.now += 9min;
+    lone.say("A");
+    CHECK(lone.session->receive_by() == first);
+    CHECK(lone.say("\r\n") == "500 5.5.2 Line too long\r\n");
+}
+
+TEST_CASE("each chunk has its time, refused ones too, and none between them counts") {
+    Lone lone;
+    lone.now += 24h;
+    lone.say("EHLO c\r\n");
+    lone.say("BDAT 100000\r\nabc");  // nobody is there to take it
+    CHECK(lone.session->receive_by() == lone.now + 10min);
+    lone.say(std::string(100000 - 3, 'x'));
+    lone.say("MAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\n");
+    lone.say("BDAT 3\r\nabc");
+    lone.now += 5min;
+    // 8 minutes of its own, and 30 s earned by what came together with the command.
+    lone.say("BDAT 100000\r\n" + std::string(500 * 30 - 3, 'x'));
+    const auto began = lone.now;
+    lone.now += 8min;
+    lone.say("x");
+    CHECK(lone.session->receive_by() == began + 10min + 30s);
+    lone.say(std::string(100000 - 500 * 30 + 2, 'x'));
+    lone.now += 5min;
+    lone.say("BDAT 100000\r\n");
+    // The 8 minutes of the chunk before count, and what it earned.
+    CHECK(lone.session->receive_by() == lone.now + 2min + std::chrono::seconds(100003 / 500));
+}
+
+TEST_CASE("who asks for what cannot be had now is sent away in the end") {
+    Lone lone;
+    lone.options.recipients = 1;
+    lone.options.errors = 5;
+    lone.say("EHLO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\n");
+    std::string said;
+    for (int i = 0; i < 1005; ++i) said = lone.say("RCPT TO:<d@here.test>\r\n");
+    CHECK(said.starts_with("452 4.5.3"));
+    CHECK(lone.say("RCPT TO:<d@here.test>\r\n").starts_with("421 4.7.0 Too many errors"));
+}
+
+TEST_CASE("chunks that bring nothing are no step towards a message") {
+    Lone lone;
+    lone.say("EHLO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\n");
+    for (int i = 0; i < 99; ++i) CHECK(lone.say("BDAT 0\r\n").starts_with("250"));
+    CHECK(lone.say("BDAT 0\r\n").starts_with("421 4.7.0"));
+}
+
 TEST_CASE("a message has to come at the minimum rate, once the idle time is used up") {
     Lone lone;
     lone.say("HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\nDATA\r\n");
@@ -567,6 +619,15 @@ TEST_CASE("no log ever holds what a client answered to AUTH") {
         if (std::holds_alternative<smtp::step::CheckPassword>(step))
             session.password_checked(false);
     }
+    // However the command itself fares.
+    Lone lone;
+    lone.say("AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n auth  plain  AGpvZQBzZWNyZXQ=\r\nEHLO c\r\n");
+    lone.say("AUTH PLAIN AGpvZQBzZWNyZXQ=\x01\r\nMAIL FROM:<a@b.test>\r\n");
+    lone.say("AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n");
+    lone.say("AUTH PLAIN AGpvZQBzZWNyZXQ=" + std::string(1000, 'A'));
+    lone.say(std::string(2000, 'A') + "\r\n");
+    CHECK(std::ranges::count(lone.log.sessions, "192.0.2.9 AUTH plain *** 503") == 1);
+    log.sessions.insert(log.sessions.end(), lone.log.sessions.begin(), lone.log.sessions.end());
     for (const auto& line : log.sessions) {
         CAPTURE(line);
         CHECK(line.find("AGpvZQ") == std::string::npos);

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 using namespace mailroot;
 using mailroot::smtp::Users;
 
@@ -24,7 +26,7 @@ TEST_CASE("users and who they may send as") {
     REQUIRE(users);
     CHECK(users->find("anybody")->hash == "$6$x$y");
     CHECK(users->find("scram")->scram.iterations == 4096);
-    CHECK(users->scram_iterations() == 4096);
+    CHECK(users->has_scram());
     CHECK(users->find("Anybody") == nullptr);
     CHECK(may(*users, "anybody", "whoever@elsewhere.test"));
     CHECK(may(*users, "bound", ""));
@@ -35,6 +37,23 @@ TEST_CASE("users and who they may send as") {
     CHECK_FALSE(may(*users, "bound", "b@here.test"));
     CHECK_FALSE(may(*users, "bound", "a@x.there.test"));
     CHECK_FALSE(may(*users, "nobody", "a@here.test"));
+}
+
+TEST_CASE("an unknown name is held against one of the users, each time the same") {
+    const auto users = Users::parse("fast:$6$x$y\nslow:$y$j9T$x$y\nscram:" + k_scram);
+    REQUIRE(users);
+    std::set<const smtp::User*> chosen;
+    for (int i = 0; i < 200; ++i) {
+        const auto name = "nobody" + std::to_string(i);
+        const auto* user = users->resembling(name, false);
+        REQUIRE(user != nullptr);
+        CHECK(users->resembling(name, false) == user);
+        chosen.insert(user);
+        CHECK(users->resembling(name, true) == users->find("scram"));
+    }
+    CHECK(chosen.size() == 3);
+    CHECK(Users::parse("")->resembling("x", false) == nullptr);
+    CHECK(Users::parse("fast:$6$x$y")->resembling("x", true) == nullptr);
 }
 
 TEST_CASE("what is wrong with a users' file is said with its line") {

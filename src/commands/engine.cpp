@@ -63,7 +63,8 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     engine->resolver_ = std::move(*resolver);
     engine->cache_ = dns::make_caching_resolver(*engine->resolver_, *engine->reactor,
                                                 environment.clock, k_cached_names);
-    auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {});
+    auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {},
+                                               settings.tls.authorities);
     if (!connector) return fail(std::move(connector));
     engine->connector_ = std::move(*connector);
     delivery::OwnEndpoints own{endpoints_of(listening), os::machine_addresses()};

@@ -94,6 +94,13 @@ Result<ServerFiles> read_server_files(const config::Settings& settings) {
         if (!tls) return fail(std::move(tls));
         files.secrets.tls = *std::move(tls);
     }
+    if (const auto& file = settings.tls.authorities; !file.empty()) {
+        // libcurl reads it for each connection; what is wrong with it is better known now.
+        auto text = config::read_text_file(file);
+        if (!text) return fail(Error::Kind::config, file + ": " + text.error().what);
+        if (text->find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+            return fail(Error::Kind::config, file + ": there is no PEM certificate in it");
+    }
     if (!settings.auth.users.empty()) {
         auto users = read_parsed(settings.auth.users, smtp::Users::parse);
         if (!users) return fail(std::move(users));

@@ -33,6 +33,10 @@ bool is_dots(std::string_view text) {
     return text == "auto" || text == "unstuff" || text == "raw";
 }
 
+bool is_tls_policy(std::string_view text) {
+    return text == "none" || text == "may" || text == "encrypt" || text == "verify";
+}
+
 constexpr std::string_view k_networks_form =
     "a list of networks such as [\"192.0.2.0/24\", \"2001:db8::/32\"]";
 constexpr std::string_view k_file_form = "the path of a file";
@@ -113,6 +117,9 @@ constexpr std::array k_bindings{
             Text{MEMBER(tls.certificate), is_any, k_file_form}},
     Binding{"tls.key", "PEM file of its key; empty: the certificate's",
             Text{MEMBER(tls.key), is_any, k_file_form}},
+    Binding{"tls.authorities",
+            "PEM file of who signs other hosts' certificates; empty: the system's",
+            Text{MEMBER(tls.authorities), is_any, k_file_form}},
 
     Binding{"auth.users", "file of name:hash, who may authenticate; empty: nobody",
             Text{MEMBER(auth.users), is_any, k_file_form}},
@@ -138,6 +145,9 @@ constexpr std::array k_bindings{
     Binding{"delivery.messagesPerConnection", "messages sent before a connection is made anew",
             Count{MEMBER(delivery.messages_per_connection), 1}},
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
+    Binding{
+        "delivery.tls", "encryption of connections out: none, may, encrypt or verify",
+        Text{MEMBER(delivery.tls), is_tls_policy, "\"none\", \"may\", \"encrypt\" or \"verify\""}},
 
     Binding{"dns.servers", "name servers, IP or IP:PORT; empty: the system's resolvers",
             TextList{MEMBER(dns.servers), is_server_address,
@@ -181,6 +191,9 @@ std::optional<RemoteDomain> remote_domain_of(const Json& value) {
         } else if (key == "turn" && item.is_array() &&
                    std::ranges::all_of(item, [](const Json& user) { return user.is_string(); })) {
             domain.turn = item.get<std::vector<std::string>>();
+        } else if (key == "tls" && item.is_string() &&
+                   is_tls_policy(item.get_ref<const std::string&>())) {
+            domain.tls = item;
         } else {
             return std::nullopt;
         }
@@ -238,13 +251,14 @@ Json RemoteDomains::write(Settings& settings) const {
     for (const auto& [pattern, domain] : member(settings)) {
         json[pattern] = {
             {"relay", domain.relay}, {"triggered", domain.triggered}, {"turn", domain.turn}};
+        if (!domain.tls.empty()) json[pattern]["tls"] = domain.tls;
     }
     return json;
 }
 
 std::string RemoteDomains::expected() const {
     return R"(an object such as {"example.com": {"relay": true, "triggered": true, )"
-           R"("turn": ["user"]}, "*.example.net": {"relay": true}})";
+           R"("turn": ["user"]}, "*.example.net": {"tls": "verify"}})";
 }
 
 bool Size::read(Settings& settings, const Json& value) const {

@@ -21,6 +21,7 @@ struct RemoteDomain {
     bool relay = false;             ///< everybody may send there through us
     bool triggered = false;         ///< its mail waits until its host asks for it (ETRN, ATRN)
     std::vector<std::string> turn;  ///< users who may fetch it (ATRN)
+    std::string tls;                ///< `delivery.tls` for it; empty: as for others
 };
 
 /// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md
@@ -78,6 +79,7 @@ struct Settings {
     struct Tls {
         std::string certificate;  ///< file: PEM, with its chain; empty: no TLS
         std::string key;          ///< file: PEM; empty: in the certificate's
+        std::string authorities;  ///< file: PEM, who may sign for other hosts; empty: the system's
     } tls;
 
     struct Auth {
@@ -100,6 +102,7 @@ struct Settings {
         std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
+        std::string tls = "may";                     ///< `none`, `may`, `encrypt` or `verify`
     } delivery;
 
     struct Dns {

@@ -33,6 +33,13 @@ Route without_hosts(const dns::MailHosts& hosts, const std::string& domain) {
     return nowhere(451, "4.4.3", hosts.error);  // which names the domain
 }
 
+smtp::TlsPolicy tls_policy(std::string_view text) {
+    using smtp::TlsPolicy;
+    if (text == "none") return TlsPolicy::none;
+    if (text == "encrypt") return TlsPolicy::encrypt;
+    return text == "verify" ? TlsPolicy::verify : TlsPolicy::may;
+}
+
 bool is_wildcard(const std::string& address) {
     return address == "0.0.0.0" || address == "::";
 }
@@ -71,6 +78,9 @@ smtp::Task<Route> Router::route(std::string domain, const Called* called) {
 Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) const {
     Route route;
     std::set<std::string> addresses;
+    const auto* special = remote_domain(settings_.domains, domain);
+    const bool own_tls = special != nullptr && !special->tls.empty();
+    const auto& tls = own_tls ? special->tls : settings_.delivery.tls;
     for (const auto& host : hosts.hosts) {
         // RFC 5321 5.1: our own entry ends the list; hosts behind it would only send the mail back
         // to us.
@@ -78,7 +88,8 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) con
             host.addresses, [&](const std::string& address) { return is_own(address); });
         if (own || equal_ignoring_case(host.name, settings_.hostname)) break;
         for (const auto& address : host.addresses) {
-            route.endpoints.push_back({host.name, address, settings_.delivery.port});
+            route.endpoints.push_back(
+                {host.name, address, settings_.delivery.port, tls_policy(tls)});
             addresses.insert(address);
         }
     }
@@ -87,7 +98,9 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) con
                        domain + ": its mail host is this server, which does not hold it");
     }
     route.kind = Route::Kind::remote;
-    for (const auto& address : addresses) route.destination += address + ' ';
+    // Over a connection that may be in the clear nothing goes that may not.
+    route.destination = tls;
+    for (const auto& address : addresses) route.destination += ' ' + address;
     return route;
 }
 

@@ -24,7 +24,7 @@ struct Route {
         nowhere,  ///< `verdict` says why and whether to try later
     };
     Kind kind = Kind::nowhere;
-    std::string destination;  ///< the same for domains with the same set of hosts
+    std::string destination;  ///< the same for domains with the same hosts and TLS policy
     std::vector<smtp::Endpoint> endpoints;
     Verdict verdict;
 };

@@ -38,11 +38,20 @@ struct ClientTimeouts {
     std::chrono::seconds quit{5};  ///< nothing hangs on its reply
 };
 
-/// Where to connect.
+/// Whether a connection is encrypted.
+enum class TlsPolicy {
+    none,     ///< never
+    may,      ///< where the host offers it and the handshake succeeds; else in the clear
+    encrypt,  ///< always, whoever the host is; else it is no connection
+    verify,   ///< always, and its certificate names the host and is signed by who is trusted
+};
+
+/// Where to connect, and how.
 struct Endpoint {
-    std::string name;     ///< of the host, for verdicts and logs
+    std::string name;     ///< of the host, for verdicts, logs and its certificate
     std::string address;  ///< `192.0.2.1` or `2001:db8::1`
     std::uint16_t port = 25;
+    TlsPolicy tls = TlsPolicy::none;
 };
 
 /// An open, greeted connection. One transaction at a time.
@@ -75,10 +84,12 @@ class Connector {
     virtual Task<ConnectOutcome> connect(Endpoint endpoint) = 0;
 };
 
-/// Connections over libcurl, which connects, reads the greeting and says EHLO as `hostname`;
-/// `reactor` must outlive the Connector, and that its connections. Kind::unavailable where libcurl
-/// cannot be set up.
+/// Connections over libcurl, which connects, reads the greeting, says EHLO as `hostname` and begins
+/// TLS; `authorities` is the PEM file of who is trusted to sign certificates, empty for the
+/// system's. `reactor` must outlive the Connector, and that its connections. Kind::unavailable
+/// where libcurl cannot be set up.
 Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
-                                                       ClientTimeouts timeouts);
+                                                       ClientTimeouts timeouts,
+                                                       std::string authorities = {});
 
 }  // namespace mailroot::smtp

@@ -22,50 +22,60 @@ const Reply* refusal(const Welcome& welcome) {
 
 class CurlConnector final : public Connector {
  public:
-    CurlConnector(Reactor& reactor, std::unique_ptr<CurlMulti> multi, std::string hostname,
-                  const ClientTimeouts& timeouts)
-        : reactor_(reactor),
-          multi_(std::move(multi)),
-          hostname_(std::move(hostname)),
-          timeouts_(timeouts) {}
+    CurlConnector(Reactor& reactor, std::unique_ptr<CurlMulti> multi, CurlWireOptions options)
+        : reactor_(reactor), multi_(std::move(multi)), options_(std::move(options)) {}
 
     Task<ConnectOutcome> connect(Endpoint endpoint) override {
+        bool tls_failed = false;
+        auto outcome = co_await try_once(endpoint, tls_failed);
+        if (!tls_failed || endpoint.tls != TlsPolicy::may) co_return outcome;
+        // The session is of no more use; a new one is made without it.
+        endpoint.tls = TlsPolicy::none;
+        co_return co_await try_once(endpoint, tls_failed);
+    }
+
+ private:
+    Task<ConnectOutcome> try_once(const Endpoint& endpoint, bool& tls_failed) {
         const std::string host = endpoint.name + " [" + endpoint.address + "]";
         auto wire = std::make_unique<CurlWire>(*multi_, reactor_);
-        const auto welcome = co_await wire->open(std::move(endpoint), hostname_, timeouts_);
+        const auto welcome = co_await wire->open(endpoint, options_);
+        tls_failed = welcome.tls_failed;
         if (welcome.trouble.empty()) co_return connected(std::move(wire), welcome, host);
         ConnectOutcome outcome;
-        if (const auto* refused = refusal(welcome)) {
+        const auto* refused = refusal(welcome);
+        if (refused != nullptr) {
             outcome.failure = {kind_of(refused->code), *refused, host};
         } else {
-            outcome.failure = {kind_of(0), reply(0, "4.4.1", welcome.trouble), host};
+            const auto* code = welcome.tls_failed ? "4.7.5" : "4.4.1";
+            outcome.failure = {kind_of(0), reply(0, code, welcome.trouble), host};
         }
         co_return outcome;
     }
 
- private:
     ConnectOutcome connected(std::unique_ptr<CurlWire> wire, const Welcome& welcome,
                              const std::string& host) const {
-        // Greeting and EHLO; a third reply is that to HELO, which offers nothing.
-        const bool extended = welcome.replies.size() == 2;
-        const auto offered = extended ? read_extensions(welcome.replies.back()) : Extensions{};
-        return {make_client_connection(std::move(wire), offered, host, timeouts_), {}};
+        // Under TLS what was said before counts no more (RFC 3207 4.2).
+        const std::size_t ehlo = welcome.tls_begun() ? 3 : 1;
+        const auto& answer = welcome.replies.at(ehlo);
+        const bool extended = kind_of(answer.code) == Verdict::Kind::delivered;
+        const auto offered = extended ? read_extensions(answer) : Extensions{};
+        return {make_client_connection(std::move(wire), offered, host, options_.timeouts), {}};
     }
 
     Reactor& reactor_;
     std::unique_ptr<CurlMulti> multi_;
-    const std::string hostname_;
-    const ClientTimeouts timeouts_;
+    const CurlWireOptions options_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
-                                                       ClientTimeouts timeouts) {
+                                                       ClientTimeouts timeouts,
+                                                       std::string authorities) {
     auto multi = CurlMulti::open(reactor);
     if (!multi) return fail(std::move(multi));
-    return std::make_unique<CurlConnector>(reactor, std::move(*multi), std::move(hostname),
-                                           timeouts);
+    CurlWireOptions options{std::move(hostname), timeouts, std::move(authorities)};
+    return std::make_unique<CurlConnector>(reactor, std::move(*multi), std::move(options));
 }
 
 }  // namespace mailroot::smtp

@@ -2,7 +2,9 @@
 
 #include "core/address.hpp"
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -20,13 +22,36 @@ using std::chrono::steady_clock;
 // before it has read all of them.
 constexpr std::size_t k_max_pending = 1u << 20;
 
+std::string in_url(const std::string& address) {
+    const bool ipv6 = address.find(':') != std::string::npos;
+    return ipv6 ? "[" + address + "]" : address;
+}
+
+/// The certificate is held against the host's name, the connection made to its address.
 std::string url_of(CURL* easy, const Endpoint& endpoint, const std::string& hostname) {
-    const bool ipv6 = endpoint.address.find(':') != std::string::npos;
-    const auto host = ipv6 ? "[" + endpoint.address + "]" : endpoint.address;
     const std::unique_ptr<char, void (*)(void*)> escaped(
         curl_easy_escape(easy, hostname.c_str(), static_cast<int>(hostname.size())), &curl_free);
+    const bool by_name = endpoint.tls == TlsPolicy::verify && !endpoint.name.starts_with('[');
+    const auto host = by_name ? endpoint.name : in_url(endpoint.address);
     return "smtp://" + host + ":" + std::to_string(endpoint.port) + "/" +
            (escaped ? escaped.get() : "");
+}
+
+bool is_of_tls(CURLcode code) {
+    constexpr std::array codes{CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION,
+                               CURLE_USE_SSL_FAILED,    CURLE_SSL_CERTPROBLEM,
+                               CURLE_SSL_CIPHER,        CURLE_SSL_ISSUER_ERROR,
+                               CURLE_SSL_CACERT_BADFILE};
+    return std::ranges::find(codes, code) != codes.end();
+}
+
+Result<void> set_all(std::initializer_list<CURLcode> outcomes) {
+    for (const auto outcome : outcomes) {
+        if (outcome != CURLE_OK)
+            return fail(Error::Kind::unavailable,
+                        std::string("libcurl: ") + curl_easy_strerror(outcome));
+    }
+    return {};
 }
 
 tl::unexpected<Error> lost(std::string how) {
@@ -114,43 +139,61 @@ CurlWire::~CurlWire() {
     curl_easy_cleanup(easy_);
 }
 
-Result<void> CurlWire::set_up(const Endpoint& endpoint, const std::string& hostname,
-                              const ClientTimeouts& timeouts) {
+Result<void> CurlWire::set_up(const Endpoint& endpoint, const CurlWireOptions& options) {
     easy_ = curl_easy_init();
     if (easy_ == nullptr) return fail(Error::Kind::unavailable, "libcurl: no memory");
-    const auto url = url_of(easy_, endpoint, hostname);
+    const auto url = url_of(easy_, endpoint, options.hostname);
+    const auto& timeouts = options.timeouts;
     const milliseconds opening = timeouts.connect + timeouts.greeting;
-    for (const auto outcome : {
-             curl_easy_setopt(easy_, CURLOPT_URL, url.c_str()),
-             curl_easy_setopt(easy_, CURLOPT_PROTOCOLS_STR, "smtp"),
-             curl_easy_setopt(easy_, CURLOPT_CONNECT_ONLY, 1L),
-             curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L),
-             // A cached connection is one that is being used: it is never too old.
-             curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN,
-                              static_cast<long>(std::numeric_limits<int>::max())),
-             curl_easy_setopt(easy_, CURLOPT_PROXY, ""),
-             curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L),
-             // To libcurl connecting ends with the reply to EHLO; Opening knows the two apart.
-             curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(opening.count())),
-             curl_easy_setopt(easy_, CURLOPT_SERVER_RESPONSE_TIMEOUT,
-                              static_cast<long>(timeouts.greeting.count())),
-             curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &CurlWire::on_line),
-             curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this),
-         }) {
-        if (outcome != CURLE_OK)
-            return fail(Error::Kind::unavailable,
-                        std::string("libcurl: ") + curl_easy_strerror(outcome));
-    }
-    return {};
+    return set_all({
+        curl_easy_setopt(easy_, CURLOPT_URL, url.c_str()),
+        curl_easy_setopt(easy_, CURLOPT_PROTOCOLS_STR, "smtp"),
+        curl_easy_setopt(easy_, CURLOPT_CONNECT_ONLY, 1L),
+        curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L),
+        // A cached connection is one that is being used: it is never too old.
+        curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN,
+                         static_cast<long>(std::numeric_limits<int>::max())),
+        curl_easy_setopt(easy_, CURLOPT_PROXY, ""),
+        curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L),
+        // To libcurl connecting ends with the reply to EHLO; Opening knows the two apart.
+        curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(opening.count())),
+        curl_easy_setopt(easy_, CURLOPT_SERVER_RESPONSE_TIMEOUT,
+                         static_cast<long>(timeouts.greeting.count())),
+        curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &CurlWire::on_line),
+        curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this),
+        curl_easy_setopt(easy_, CURLOPT_ERRORBUFFER, complaint_.data()),
+    });
 }
 
-Task<Welcome> CurlWire::open(Endpoint endpoint, std::string hostname, ClientTimeouts timeouts) {
-    if (const auto possible = set_up(endpoint, hostname, timeouts); !possible) {
+Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options) {
+    const auto policy = endpoint.tls;
+    const bool verify = policy == TlsPolicy::verify;
+    const auto use = policy == TlsPolicy::none  ? CURLUSESSL_NONE
+                     : policy == TlsPolicy::may ? CURLUSESSL_TRY
+                                                : CURLUSESSL_ALL;
+    const auto place = "::" + in_url(endpoint.address) + ":" + std::to_string(endpoint.port);
+    connect_to_.reset(curl_slist_append(nullptr, place.c_str()));
+    MAILROOT_TRY(set_all({
+        curl_easy_setopt(easy_, CURLOPT_USE_SSL, static_cast<long>(use)),
+        curl_easy_setopt(easy_, CURLOPT_CONNECT_TO, connect_to_.get()),
+        curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L),
+        curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L),
+        curl_easy_setopt(easy_, CURLOPT_SSL_SESSIONID_CACHE, 0L),
+    }));
+    if (options.authorities.empty()) return {};
+    return set_all({curl_easy_setopt(easy_, CURLOPT_CAINFO, options.authorities.c_str()),
+                    curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr)});
+}
+
+Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
+    auto possible = set_up(endpoint, options);
+    if (possible) possible = set_up_tls(endpoint, options);
+    if (!possible) {
         welcome_.trouble = possible.error().what;
         co_return std::move(welcome_);
     }
-    auto start = [this, &timeouts](auto then) {
-        std::make_shared<Opening>(*this, timeouts, std::move(then))->start();
+    auto start = [this, &options](auto then) {
+        std::make_shared<Opening>(*this, options.timeouts, std::move(then))->start();
     };
     const auto code = co_await from_callback<CURLcode>(start);
     if (code == CURLE_OK) {
@@ -159,9 +202,17 @@ Task<Welcome> CurlWire::open(Endpoint endpoint, std::string hostname, ClientTime
         // it among the idle ones, whose health it checks and which it may close.
         if (const auto open = take_in(); !open) welcome_.trouble = open.error().what;
     } else if (welcome_.trouble.empty()) {
-        welcome_.trouble = trouble_of(code);
+        welcome_.tls_failed = is_of_tls(code) || welcome_.tls_begun();
+        welcome_.trouble = welcome_.tls_failed ? tls_trouble_of(code) : trouble_of(code);
     }
     co_return std::move(welcome_);
+}
+
+std::string CurlWire::tls_trouble_of(CURLcode code) const {
+    if (code == CURLE_USE_SSL_FAILED) return "the host does not offer TLS, and it is asked for";
+    if (code == CURLE_OPERATION_TIMEDOUT) return "timed out in the TLS handshake";
+    const std::string words(complaint_.data());
+    return "no TLS: " + (words.empty() ? lower_case(curl_easy_strerror(code)) : words);
 }
 
 std::size_t CurlWire::on_line(char* octets, std::size_t size, std::size_t count, void* self) {

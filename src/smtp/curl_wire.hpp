@@ -11,6 +11,7 @@
 
 #include <curl/curl.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -21,8 +22,20 @@ namespace mailroot::smtp {
 
 /// What the server said until it was ready for a command.
 struct Welcome {
-    std::vector<Reply> replies;  ///< the greeting, that to EHLO and, where refused, that to HELO
+    std::vector<Reply> replies;  ///< the greeting and that to EHLO, then either that to HELO, where
+                                 ///< EHLO was refused, or those to STARTTLS and another EHLO
     std::string trouble;         ///< why there is no connection; empty where there is one
+    bool tls_failed = false;     ///< for STARTTLS was not offered, or did not come to a session
+
+    /// The host began TLS, whatever came of it.
+    [[nodiscard]] bool tls_begun() const { return replies.size() > 2 && replies[2].code == 220; }
+};
+
+/// What connections have in common.
+struct CurlWireOptions {
+    std::string hostname;
+    ClientTimeouts timeouts;
+    std::string authorities;  ///< PEM file; empty: the system's
 };
 
 /// The wire of a connection that libcurl opens. `multi` and `reactor` must outlive it.
@@ -33,8 +46,8 @@ class CurlWire final : public ClientWire {
     CurlWire(const CurlWire&) = delete;
     CurlWire& operator=(const CurlWire&) = delete;
 
-    /// Connects, reads the greeting, says EHLO or HELO. To be called once, first.
-    Task<Welcome> open(Endpoint endpoint, std::string hostname, ClientTimeouts timeouts);
+    /// Connects, reads the greeting, says EHLO or HELO, begins TLS. To be called once, first.
+    Task<Welcome> open(Endpoint endpoint, CurlWireOptions options);
 
     Task<Result<bool>> send(std::string_view octets, std::chrono::milliseconds most,
                             OnInput on_input) override;
@@ -48,16 +61,20 @@ class CurlWire final : public ClientWire {
 
     static std::size_t on_line(char* octets, std::size_t size, std::size_t count, void* self);
 
-    Result<void> set_up(const Endpoint& endpoint, const std::string& hostname,
-                        const ClientTimeouts& timeouts);
+    Result<void> set_up(const Endpoint& endpoint, const CurlWireOptions& options);
+    Result<void> set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options);
     void hear(std::string_view line);
     [[nodiscard]] std::string trouble_of(CURLcode code);
+    [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;
     Result<std::size_t> send_some(std::string_view octets);
     Task<bool> ready(Reactor::Readiness wanted, Deadline deadline);
 
     CurlMulti& multi_;
     Reactor& reactor_;
     CURL* easy_ = nullptr;
+    std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> connect_to_{nullptr,
+                                                                            &curl_slist_free_all};
+    std::array<char, CURL_ERROR_SIZE> complaint_{};  ///< libcurl's, in words
     curl_socket_t socket_ = CURL_SOCKET_BAD;
     ReplyParser replies_;
     Welcome welcome_;

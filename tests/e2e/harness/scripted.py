@@ -12,6 +12,7 @@ class Taken:
     recipients: list
     content: bytes
     options: list = field(default_factory=list)
+    encrypted: bool = False
 
 
 class PatientSMTP(SMTP):
@@ -23,9 +24,10 @@ class PatientSMTP(SMTP):
 class Scripted(Controller):
     """Replies by command. `refuse` maps a recipient to the reply to its RCPT; `on_mail` and `on_data`
     are replies too, `hang_up` names a command (`RCPT`, `DATA`) after which the connection is dropped
-    without a word. All may be changed while it runs."""
+    without a word. All may be changed while it runs. `tls` is an ssl.SSLContext for STARTTLS."""
 
-    def __init__(self, address, port, refuse=None, on_mail=None, on_data=None, hang_up=None):
+    def __init__(self, address, port, refuse=None, on_mail=None, on_data=None, hang_up=None, tls=None):
+        self.tls = tls
         self.refuse, self.on_mail, self.on_data = dict(refuse or {}), on_mail, on_data
         self.hang_up = hang_up
         self.taken, self.attempts = [], []
@@ -33,7 +35,7 @@ class Scripted(Controller):
         self.start()
 
     def factory(self):
-        return PatientSMTP(self, enable_SMTPUTF8=True, ident="scripted", timeout=60)
+        return PatientSMTP(self, enable_SMTPUTF8=True, ident="scripted", timeout=60, tls_context=self.tls)
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
@@ -61,7 +63,13 @@ class Scripted(Controller):
         if self.on_data:
             return self.on_data
         self.taken.append(
-            Taken(envelope.mail_from, list(envelope.rcpt_tos), envelope.content, list(envelope.mail_options))
+            Taken(
+                envelope.mail_from,
+                list(envelope.rcpt_tos),
+                envelope.content,
+                list(envelope.mail_options),
+                server.session.ssl is not None,
+            )
         )
         return "250 2.0.0 taken"
 

@@ -59,6 +59,8 @@ TEST_CASE("config-check reads the files that the configuration names") {
     const std::pair<std::vector<std::string>, std::string> rows[] = {
         {{"auth.users=" + users}, users + ": line 1: the hash of 'joe'"},
         {{"tls.certificate=/no/such/file"}, "/no/such/file: "},
+        {{"tls.authorities=/no/such/file"}, "/no/such/file: no such file"},
+        {{"tls.authorities=" + users}, users + ": there is no PEM certificate in it"},
         {{"tls.certificate=" + tls + "certificate.pem", "tls.key=" + tls + "other_key.pem"},
          tls + "other_key.pem: "},
         {{"domains.default=a.example", R"(domains.recipients={"a.example": "/no/such/list"})"},

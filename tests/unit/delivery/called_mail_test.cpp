@@ -28,8 +28,8 @@ Peer client_as(const std::string& user) {
 struct Fixture : DeliveryFixture {
     Fixture() {
         settings.relay.authenticated = false;
-        settings.domains.remote["there.example"] = {false, true, {"there"}};
-        settings.domains.remote["*.there.example"] = {false, true, {"there", "below"}};
+        settings.domains.remote["there.example"] = {false, true, {"there"}, ""};
+        settings.domains.remote["*.there.example"] = {false, true, {"there", "below"}, ""};
         resolver.zone["a.there.example"] = "192.0.2.3";
         called.emplace(context, queue, policy, attempts);
     }
@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(Fixture, "what was asked for goes over the connection that was
 }
 
 TEST_CASE_FIXTURE(Fixture, "mail of another user's domain is not fetched by a pattern") {
-    settings.domains.remote["own.there.example"] = {false, true, {"own"}};
+    settings.domains.remote["own.there.example"] = {false, true, {"own"}, ""};
     const auto id = waiting({"a@b.there.example", "x@own.there.example"});
     turn("below", {});
     CHECK(recipients_at("turned") == Texts{"a@b.there.example"});

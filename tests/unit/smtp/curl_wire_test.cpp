@@ -29,8 +29,10 @@ struct Line {
     }
 };
 
+const smtp::CurlWireOptions k_options{"client.example", {}, ""};
+
 smtp::Task<void> connect(Line& line, smtp::CurlWire& wire, std::string& trouble) {
-    const auto welcome = co_await wire.open(line.endpoint, "client.example", {});
+    const auto welcome = co_await wire.open(line.endpoint, k_options);
     trouble = welcome.trouble;
 }
 
@@ -50,7 +52,7 @@ TEST_CASE("a wire may be destroyed while it connects") {
     Line line(server);
     bool resumed = false;
     auto task = [&]() -> smtp::Task<void> {
-        (void)co_await line.wire->open(line.endpoint, "client.example", {});
+        (void)co_await line.wire->open(line.endpoint, k_options);
         resumed = true;
     };
     smtp::spawn(line.loop, task());
@@ -75,7 +77,7 @@ TEST_CASE("a wire may be destroyed while a reply is awaited, or room to send") {
         std::atomic<bool> open = false;
         bool resumed = false;
         auto task = [&]() -> smtp::Task<void> {
-            (void)co_await line.wire->open(line.endpoint, "client.example", {});
+            (void)co_await line.wire->open(line.endpoint, k_options);
             open = true;
             if (sending)
                 (void)co_await line.wire->send(flood, 60s, smtp::CurlWire::OnInput::stop);
@@ -142,7 +144,7 @@ TEST_CASE("the replies to a large flight are taken in while it is sent") {
     Line line(server);
     int replies = 0;
     auto task = [&]() -> smtp::Task<void> {
-        (void)co_await line.wire->open(line.endpoint, "client.example", {});
+        (void)co_await line.wire->open(line.endpoint, k_options);
         std::string flight;
         for (int i = 0; i < k_count; ++i)
             flight +=

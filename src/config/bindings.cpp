@@ -33,6 +33,10 @@ bool is_dots(std::string_view text) {
     return text == "auto" || text == "unstuff" || text == "raw";
 }
 
+bool is_smart_host_or_empty(std::string_view text) {
+    return text.empty() || is_smart_host(text);
+}
+
 bool is_tls_policy(std::string_view text) {
     return text == "none" || text == "may" || text == "encrypt" || text == "verify";
 }
@@ -145,6 +149,10 @@ constexpr std::array k_bindings{
     Binding{"delivery.messagesPerConnection", "messages sent before a connection is made anew",
             Count{MEMBER(delivery.messages_per_connection), 1}},
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
+    Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
+            Text{MEMBER(delivery.smart_host), is_smart_host_or_empty,
+                 "a host such as \"relay.example.com\", \"relay.example.com:587\" or "
+                 "\"[192.0.2.1]\""}},
     Binding{
         "delivery.tls", "encryption of connections out: none, may, encrypt or verify",
         Text{MEMBER(delivery.tls), is_tls_policy, "\"none\", \"may\", \"encrypt\" or \"verify\""}},
@@ -194,6 +202,9 @@ std::optional<RemoteDomain> remote_domain_of(const Json& value) {
         } else if (key == "tls" && item.is_string() &&
                    is_tls_policy(item.get_ref<const std::string&>())) {
             domain.tls = item;
+        } else if (key == "smartHost" && item.is_string() &&
+                   is_smart_host_or_empty(item.get_ref<const std::string&>())) {
+            domain.smart_host = item.get<std::string>();
         } else {
             return std::nullopt;
         }
@@ -252,6 +263,7 @@ Json RemoteDomains::write(Settings& settings) const {
         json[pattern] = {
             {"relay", domain.relay}, {"triggered", domain.triggered}, {"turn", domain.turn}};
         if (!domain.tls.empty()) json[pattern]["tls"] = domain.tls;
+        if (domain.smart_host) json[pattern]["smartHost"] = *domain.smart_host;
     }
     return json;
 }

@@ -105,6 +105,25 @@ bool is_listen_address(std::string_view text) {
            std::ranges::any_of(k_words, [&](auto word) { return entry.tls == word; });
 }
 
+SmartHost smart_host(std::string_view text) {
+    const auto colon = text.rfind(':');
+    const auto bracket = text.rfind(']');
+    const bool has_port =
+        colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
+    if (!has_port) return {text, 0};
+    const auto port = number(text.substr(colon + 1)).value_or(0);
+    return {text.substr(0, colon), static_cast<std::uint16_t>(port <= 65'535 ? port : 0)};
+}
+
+bool is_smart_host(std::string_view text) {
+    const auto [host, port] = smart_host(text);
+    if (host.size() != text.size() && port == 0) return false;
+    if (!host.starts_with('[')) return is_domain(host);
+    if (!host.ends_with(']')) return false;
+    const auto address = host.substr(1, host.size() - 2);
+    return is_ipv4(address) || is_ipv6(address);
+}
+
 bool is_network(std::string_view text) {
     const auto address = take_until(text, '/');
     if (text.empty()) return is_ipv4(address) || is_ipv6(address);

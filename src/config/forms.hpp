@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 /// The forms a text in the configuration may have. They say whether a text can be meant; whether an
@@ -24,6 +25,16 @@ struct ListenEntry {
     std::string_view tls;  ///< `starttls`, `required`, `implicit` or `none`; `starttls` if not said
 };
 [[nodiscard]] ListenEntry listen_entry(std::string_view text);
+
+/// `relay.example.com`, `relay.example.com:587`, `[192.0.2.1]:25`, `[2001:db8::1]`.
+[[nodiscard]] bool is_smart_host(std::string_view text);
+
+/// What a smart host says.
+struct SmartHost {
+    std::string_view host;  ///< a name, or an address in brackets
+    std::uint16_t port;     ///< 0: not said
+};
+[[nodiscard]] SmartHost smart_host(std::string_view text);
 
 /// `192.0.2.0/24`, `2001:db8::/32`, or an address.
 [[nodiscard]] bool is_network(std::string_view text);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct RemoteDomain {
     bool triggered = false;         ///< its mail waits until its host asks for it (ETRN, ATRN)
     std::vector<std::string> turn;  ///< users who may fetch it (ATRN)
     std::string tls;                ///< `delivery.tls` for it; empty: as for others
+    std::optional<std::string> smart_host;  ///< `delivery.smartHost` for it; empty text: its MX
 };
 
 /// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md
@@ -102,7 +104,8 @@ struct Settings {
         std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
-        std::string tls = "may";                     ///< `none`, `may`, `encrypt` or `verify`
+        std::string smart_host;   ///< where all mail for other domains goes; empty: to their MX
+        std::string tls = "may";  ///< `none`, `may`, `encrypt` or `verify`
     } delivery;
 
     struct Dns {

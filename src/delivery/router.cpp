@@ -1,5 +1,6 @@
 #include "delivery/router.hpp"
 
+#include "config/forms.hpp"
 #include "core/address.hpp"
 #include "delivery/local_domains.hpp"
 #include "message/idn.hpp"
@@ -31,6 +32,12 @@ Route without_hosts(const dns::MailHosts& hosts, const std::string& domain) {
             break;
     }
     return nowhere(451, "4.4.3", hosts.error);  // which names the domain
+}
+
+/// As DNS has a literal: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (RFC 5321 4.1.3).
+std::string literal_or_name(std::string_view host) {
+    const bool ipv6 = host.starts_with('[') && host.find(':') != std::string_view::npos;
+    return ipv6 ? "[IPv6:" + std::string(host.substr(1)) : std::string(host);
 }
 
 smtp::TlsPolicy tls_policy(std::string_view text) {
@@ -65,6 +72,13 @@ smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     if (special != nullptr && special->triggered && !is_called) {
         co_return nowhere(450, "4.4.0", domain + ": waits until its mail host asks for it");
     }
+    auto smart_host = settings_.delivery.smart_host;
+    if (special != nullptr && special->smart_host) smart_host = *special->smart_host;
+    if (smart_host.empty()) co_return co_await by_mx(std::move(domain));
+    co_return co_await by_smart_host(std::move(smart_host), std::move(domain));
+}
+
+smtp::Task<Route> Router::by_mx(std::string domain) {
     const auto ascii = message::ascii_domain(domain);
     if (!ascii) co_return nowhere(553, "5.1.2", ascii.error().what);
     auto ask = [&](auto then) {
@@ -72,10 +86,24 @@ smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     };
     const auto hosts = co_await smtp::from_callback<dns::MailHosts>(ask);
     if (hosts.status != dns::MailHosts::Status::found) co_return without_hosts(hosts, domain);
-    co_return remote(hosts, domain);
+    co_return remote(hosts, domain, settings_.delivery.port);
 }
 
-Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) const {
+/// Where the smart host cannot be found mail waits: who named it can name another one.
+smtp::Task<Route> Router::by_smart_host(std::string smart_host, std::string domain) {
+    const auto [host, port] = config::smart_host(smart_host);
+    const auto name = literal_or_name(host);
+    auto ask = [&](auto then) { dns::find_host(resolver_, name, random_, std::move(then)); };
+    const auto hosts = co_await smtp::from_callback<dns::MailHosts>(ask);
+    if (hosts.status != dns::MailHosts::Status::found) {
+        const auto why = hosts.error.empty() ? "there is no such host" : hosts.error;
+        co_return nowhere(451, "4.4.4", "smart host " + smart_host + ": " + why);
+    }
+    co_return remote(hosts, domain, port == 0 ? settings_.delivery.port : port);
+}
+
+Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
+                     std::uint16_t port) const {
     Route route;
     std::set<std::string> addresses;
     const auto* special = remote_domain(settings_.domains, domain);
@@ -85,11 +113,12 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) con
         // RFC 5321 5.1: our own entry ends the list; hosts behind it would only send the mail back
         // to us.
         const bool own = std::ranges::any_of(
-            host.addresses, [&](const std::string& address) { return is_own(address); });
-        if (own || equal_ignoring_case(host.name, settings_.hostname)) break;
+            host.addresses, [&](const std::string& address) { return is_own(address, port); });
+        const bool own_name =
+            port == settings_.delivery.port && equal_ignoring_case(host.name, settings_.hostname);
+        if (own || own_name) break;
         for (const auto& address : host.addresses) {
-            route.endpoints.push_back(
-                {host.name, address, settings_.delivery.port, tls_policy(tls)});
+            route.endpoints.push_back({host.name, address, port, tls_policy(tls)});
             addresses.insert(address);
         }
     }
@@ -99,17 +128,17 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain) con
     }
     route.kind = Route::Kind::remote;
     // Over a connection that may be in the clear nothing goes that may not.
-    route.destination = tls;
+    route.destination = tls + ' ' + std::to_string(port);
     for (const auto& address : addresses) route.destination += ' ' + address;
     return route;
 }
 
-bool Router::is_own(const std::string& named) const {
+bool Router::is_own(const std::string& named, std::uint16_t port) const {
     // The forms in which this machine's stack takes an IPv4 address, or any address, for itself.
     const std::string address = named.starts_with("::ffff:") ? named.substr(7) : named;
     const bool any = is_wildcard(address);
     return std::ranges::any_of(own_.listening, [&](const smtp::Endpoint& listening) {
-        if (listening.port != settings_.delivery.port) return false;
+        if (listening.port != port) return false;
         if (any) return true;
         if (!is_wildcard(listening.address)) return listening.address == address;
         // All of 127.0.0.0/8 is this machine, though no interface lists it.

@@ -51,8 +51,11 @@ class Router {
     smtp::Task<Route> route(std::string domain, const Called* called);
 
  private:
-    [[nodiscard]] bool is_own(const std::string& address) const;
-    [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain) const;
+    [[nodiscard]] bool is_own(const std::string& address, std::uint16_t port) const;
+    [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain,
+                               std::uint16_t port) const;
+    smtp::Task<Route> by_mx(std::string domain);
+    smtp::Task<Route> by_smart_host(std::string smart_host, std::string domain);
 
     const config::Settings& settings_;
     dns::Resolver& resolver_;

@@ -58,6 +58,13 @@ class Search : public std::enable_shared_from_this<Search> {
         });
     }
 
+    /// The domain is a host, whatever MX it may have.
+    void start_with_host() {
+        found_.implicit = true;
+        found_.hosts.push_back({domain_, 0, {}, {}});
+        ask_addresses();
+    }
+
  private:
     /// What is known of one host beside its MailHost.
     struct Lookup {
@@ -73,9 +80,7 @@ class Search : public std::enable_shared_from_this<Search> {
                 return take_records(std::move(answer.records));
             case Status::no_data:
                 // RFC 5321 5.1: without MX the domain is its own host, of preference 0.
-                found_.implicit = true;
-                found_.hosts.push_back({domain_, 0, {}, {}});
-                return ask_addresses();
+                return start_with_host();
             case Status::no_such_domain:
                 return finish(MailHosts::Status::no_such_domain, std::move(answer.error));
             case Status::temporary:
@@ -180,6 +185,12 @@ void find_mail_hosts(Resolver& resolver, std::string_view domain, std::mt19937& 
                      std::function<void(MailHosts)> then) {
     if (domain.starts_with('[')) return then(literal_hosts(domain));
     std::make_shared<Search>(resolver, domain, random, std::move(then))->start();
+}
+
+void find_host(Resolver& resolver, std::string_view name, std::mt19937& random,
+               std::function<void(MailHosts)> then) {
+    if (name.starts_with('[')) return then(literal_hosts(name));
+    std::make_shared<Search>(resolver, name, random, std::move(then))->start_with_host();
 }
 
 }  // namespace mailroot::dns

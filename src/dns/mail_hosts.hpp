@@ -47,4 +47,9 @@ struct MailHosts {
 void find_mail_hosts(Resolver& resolver, std::string_view domain, std::mt19937& random,
                      std::function<void(MailHosts)> then);
 
+/// The one host of that name, or an address literal, with its addresses; no MX is asked for.
+/// `implicit` likewise.
+void find_host(Resolver& resolver, std::string_view name, std::mt19937& random,
+               std::function<void(MailHosts)> then);
+
 }  // namespace mailroot::dns

@@ -86,6 +86,27 @@ TEST_CASE("a word on TLS may stand behind an address to listen at") {
     CHECK_FALSE(is_listen_address("[::1]:465 none none"));
 }
 
+TEST_CASE("a smart host is a name or an address in brackets, perhaps with a port") {
+    const Row rows[] = {
+        {"relay.example.com", true}, {"relay.example.com:587", true},
+        {"[192.0.2.1]", true},       {"[192.0.2.1]:25", true},
+        {"[2001:db8::1]:25", true},  {"[2001:db8::1]", true},
+        {"relay:0", false},          {"relay:", false},
+        {"relay:65536", false},      {"a b", false},
+        {"[relay]", false},          {"2001:db8::1", false},
+        {"[192.0.2.1", false},       {"", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_smart_host(row.text) == row.fits);
+    }
+    CHECK(smart_host("relay.example.com:587").host == "relay.example.com");
+    CHECK(smart_host("relay.example.com:587").port == 587);
+    CHECK(smart_host("[2001:db8::1]").host == "[2001:db8::1]");
+    CHECK(smart_host("[2001:db8::1]").port == 0);
+    CHECK(smart_host("[2001:db8::1]:26").port == 26);
+}
+
 TEST_CASE("a network is an address, perhaps with so many bits") {
     const Row rows[] = {
         {"192.0.2.0/24", true}, {"192.0.2.1", true},     {"0.0.0.0/0", true},

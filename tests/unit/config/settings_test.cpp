@@ -67,7 +67,8 @@ TEST_CASE("every kind of value is read from the file") {
             "domains": { "default": "a.example", "aliases": ["b.example", "*.c.example"],
                          "recipients": { "A.example": "/etc/a", "x.c.example": "/etc/x" },
                          "remote": { "Far.example": { "relay": true, "turn": ["far"] },
-                                     "*.far.example": { "triggered": true, "tls": "verify" } } },
+                                     "*.far.example": { "triggered": true, "tls": "verify",
+                                                        "smartHost": "" } } },
             "auth": { "users": "/etc/users" },
             "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
             /* quicker
@@ -90,6 +91,8 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(far.turn == std::vector<std::string>{"far"});
     CHECK(settings->domains.remote.at("*.far.example").triggered);
     CHECK(settings->domains.remote.at("*.far.example").tls == "verify");
+    CHECK(settings->domains.remote.at("*.far.example").smart_host == "");
+    CHECK_FALSE(far.smart_host);
     CHECK(settings->access.deny ==
           std::vector<std::string>{"192.0.2.0/24", "2001:db8::/32", "::1"});
     CHECK(settings->limits.message_size == 2u << 20);
@@ -126,6 +129,8 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"domains": {"remote": {"a.example": {"relays": true}}}})", "domains.remote: expected"},
         {R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})", "domains.remote: expected"},
         {R"({"domains": {"remote": {"a.example": {"tls": "yes"}}}})", "domains.remote: expected"},
+        {R"({"domains": {"remote": {"a.example": {"smartHost": 1}}}})", "domains.remote: expected"},
+        {R"({"delivery": {"smartHost": "a b"}})", "delivery.smartHost: expected a host such as"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},

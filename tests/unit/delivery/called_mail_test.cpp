@@ -24,12 +24,20 @@ Peer client_as(const std::string& user) {
     return peer;
 }
 
+/// Its mail waits, and these users may fetch it.
+config::RemoteDomain held_for(const Texts& users) {
+    config::RemoteDomain domain;
+    domain.triggered = true;
+    domain.turn = users;
+    return domain;
+}
+
 /// there.example waits until it is asked for, and the user `there` may fetch it.
 struct Fixture : DeliveryFixture {
     Fixture() {
         settings.relay.authenticated = false;
-        settings.domains.remote["there.example"] = {false, true, {"there"}, ""};
-        settings.domains.remote["*.there.example"] = {false, true, {"there", "below"}, ""};
+        settings.domains.remote["there.example"] = held_for({"there"});
+        settings.domains.remote["*.there.example"] = held_for({"there", "below"});
         resolver.zone["a.there.example"] = "192.0.2.3";
         called.emplace(context, queue, policy, attempts);
     }
@@ -198,7 +206,7 @@ TEST_CASE_FIXTURE(Fixture, "what was asked for goes over the connection that was
 }
 
 TEST_CASE_FIXTURE(Fixture, "mail of another user's domain is not fetched by a pattern") {
-    settings.domains.remote["own.there.example"] = {false, true, {"own"}, ""};
+    settings.domains.remote["own.there.example"] = held_for({"own"});
     const auto id = waiting({"a@b.there.example", "x@own.there.example"});
     turn("below", {});
     CHECK(recipients_at("turned") == Texts{"a@b.there.example"});

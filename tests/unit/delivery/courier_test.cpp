@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <map>
 
 using namespace mailroot;
 using namespace mailroot::delivery;
@@ -171,6 +172,31 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a report that cannot be written leaves its r
     CHECK(result.failed == 0);
     CHECK(result.deferred == 1);
     CHECK(exists("Queue/" + id.text() + ".eml"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a smart host takes all mail but that of domains with another") {
+    settings.delivery.smart_host = "relay.other.example:587";
+    settings.domains.remote["there.example"].smart_host = "";
+    settings.domains.remote["literal.example"].smart_host = "[2001:db8::7]";
+    const auto id = queued(block("s@here.example", {"a@nowhere.example", "b@there.example",
+                                                    "c@literal.example", "d@elsewhere.example"}),
+                           k_message);
+    CHECK(attempt(*this, id).delivered == 4);
+    std::map<std::string, std::size_t> recipients;
+    for (const auto& delivered : hosts.delivered)
+        recipients[delivered.address] += delivered.envelope.recipients.size();
+    CHECK(recipients == std::map<std::string, std::size_t>{
+                            {"192.0.2.2", 2}, {"192.0.2.1", 1}, {"2001:db8::7", 1}});
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host cannot be found") {
+    settings.delivery.smart_host = "relay.unknown.example";
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    CHECK(attempt(*this, id).deferred == 1);
+    CHECK(
+        read("Queue/" + id.text() + ".json").find("451 4.4.4 smart host relay.unknown.example: ") !=
+        std::string::npos);
+    CHECK(hosts.connections == 0);
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "mail for another domain is not sent to ourselves") {

@@ -219,6 +219,22 @@ TEST_CASE("a host that fails for now keeps its error, and decides only where non
     }
 }
 
+TEST_CASE("a host is asked for by its name, whatever MX it has") {
+    World world;
+    world.add_mx("relay.example", {{10, "elsewhere.example"}});
+    world.zone.add_host("relay.example", Family::ipv4, {"192.0.2.7"}, 10min);
+    std::optional<MailHosts> found;
+    const auto take = [&](MailHosts hosts) { found = std::move(hosts); };
+    find_host(world.zone, "relay.example", world.random, take);
+    world.reactor.run();
+    REQUIRE(found);
+    CHECK(found->status == MailHosts::Status::found);
+    CHECK(names(*found) == Names{"relay.example"});
+    CHECK(found->hosts[0].addresses == Names{"192.0.2.7"});
+    find_host(world.zone, "[IPv6:2001:db8::1]", world.random, take);
+    CHECK(found->hosts[0].addresses == Names{"2001:db8::1"});
+}
+
 TEST_CASE("an address literal is its own host, without a question") {
     struct Row {
         std::string literal, address;

@@ -1,5 +1,6 @@
 #include "commands/config_check.hpp"
 
+#include "commands/engine.hpp"
 #include "commands/server_setup.hpp"
 
 #include <CLI/CLI.hpp>
@@ -49,6 +50,8 @@ Result<int> run_config_check(const ConfigCheckOptions& options, Environment& env
     if (!proxies) return fail(std::move(proxies));
     auto files = read_server_files(*settings);
     if (!files) return fail(std::move(files));
+    auto password = smart_host_password(*settings);
+    if (!password) return fail(std::move(password));
     if (options.json) {
         environment.out << config::to_json(*settings) << '\n';
     } else {

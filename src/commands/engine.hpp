@@ -63,6 +63,10 @@ class Engine {
            EventLog& log, folders::Mailroot opened);
 };
 
+/// The password of `delivery.smartHostUser`, from its file; empty where there is none. Kind::config
+/// names the file.
+Result<std::string> smart_host_password(const config::Settings& settings);
+
 /// The mailroot named on the command line. Run by root, the process becomes its owner first.
 /// Kind::not_found where there is none and `if_missing` says refuse.
 Result<folders::Mailroot> open_mailroot(const Environment& environment,

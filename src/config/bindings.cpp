@@ -153,6 +153,10 @@ constexpr std::array k_bindings{
             Text{MEMBER(delivery.smart_host), is_smart_host_or_empty,
                  "a host such as \"relay.example.com\", \"relay.example.com:587\" or "
                  "\"[192.0.2.1]\""}},
+    Binding{"delivery.smartHostUser", "user to log in there as; empty: no login",
+            Text{MEMBER(delivery.smart_host_user), is_any, "the name of a user"}},
+    Binding{"delivery.smartHostPasswordFile", "file whose first line is the user's password",
+            Text{MEMBER(delivery.smart_host_password_file), is_any, k_file_form}},
     Binding{
         "delivery.tls", "encryption of connections out: none, may, encrypt or verify",
         Text{MEMBER(delivery.tls), is_tls_policy, "\"none\", \"may\", \"encrypt\" or \"verify\""}},

@@ -169,6 +169,13 @@ Result<void> check_together(const Settings& settings) {
                            " by ATRN must authenticate, and there are no auth.users");
         }
     }
+    const auto& delivery = settings.delivery;
+    if (delivery.smart_host_user.empty() != delivery.smart_host_password_file.empty()) {
+        return refused("delivery.smartHostUser and delivery.smartHostPasswordFile go together");
+    }
+    if (!delivery.smart_host_user.empty() && delivery.smart_host.empty()) {
+        return refused("delivery.smartHostUser: there is no delivery.smartHost to log in at");
+    }
     if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
         return refused("tls.key: there is no tls.certificate that it could be the key of");
     }

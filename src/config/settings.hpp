@@ -104,8 +104,10 @@ struct Settings {
         std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
-        std::string smart_host;   ///< where all mail for other domains goes; empty: to their MX
-        std::string tls = "may";  ///< `none`, `may`, `encrypt` or `verify`
+        std::string smart_host;       ///< where all mail for other domains goes; empty: to their MX
+        std::string smart_host_user;  ///< to log in there as; empty: not at all
+        std::string smart_host_password_file;  ///< file: its first line is the password
+        std::string tls = "may";               ///< `none`, `may`, `encrypt` or `verify`
     } delivery;
 
     struct Dns {

@@ -54,8 +54,12 @@ bool is_wildcard(const std::string& address) {
 }  // namespace
 
 Router::Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
-               OwnEndpoints own)
-    : settings_(settings), resolver_(resolver), random_(random), own_(std::move(own)) {}
+               OwnEndpoints own, std::string password)
+    : settings_(settings),
+      resolver_(resolver),
+      random_(random),
+      own_(std::move(own)),
+      password_(std::move(password)) {}
 
 smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     Route route;
@@ -99,7 +103,20 @@ smtp::Task<Route> Router::by_smart_host(std::string smart_host, std::string doma
         const auto why = hosts.error.empty() ? "there is no such host" : hosts.error;
         co_return nowhere(451, "4.4.4", "smart host " + smart_host + ": " + why);
     }
-    co_return remote(hosts, domain, port == 0 ? settings_.delivery.port : port);
+    auto route = remote(hosts, domain, port == 0 ? settings_.delivery.port : port);
+    const bool for_all = smart_host == settings_.delivery.smart_host;
+    if (for_all && !settings_.delivery.smart_host_user.empty()) log_in(route);
+    co_return route;
+}
+
+void Router::log_in(Route& route) const {
+    route.destination += " as " + settings_.delivery.smart_host_user;
+    for (auto& endpoint : route.endpoints) {
+        endpoint.user = settings_.delivery.smart_host_user;
+        endpoint.password = password_;
+        // Only who says `none` has a password said in the clear.
+        if (endpoint.tls == smtp::TlsPolicy::may) endpoint.tls = smtp::TlsPolicy::encrypt;
+    }
 }
 
 Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,

@@ -44,8 +44,9 @@ struct OwnEndpoints {
 /// Works out routes. `resolver` and `random` must outlive it.
 class Router {
  public:
+    /// `password` is that of `delivery.smartHostUser`.
     Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
-           OwnEndpoints own);
+           OwnEndpoints own, std::string password = {});
 
     /// `called` is what is asked for just now, which may be this; null: nothing.
     smtp::Task<Route> route(std::string domain, const Called* called);
@@ -54,6 +55,7 @@ class Router {
     [[nodiscard]] bool is_own(const std::string& address, std::uint16_t port) const;
     [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain,
                                std::uint16_t port) const;
+    void log_in(Route& route) const;
     smtp::Task<Route> by_mx(std::string domain);
     smtp::Task<Route> by_smart_host(std::string smart_host, std::string domain);
 
@@ -61,6 +63,7 @@ class Router {
     dns::Resolver& resolver_;
     std::mt19937& random_;
     const OwnEndpoints own_;
+    const std::string password_;
 };
 
 }  // namespace mailroot::delivery

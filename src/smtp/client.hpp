@@ -52,6 +52,8 @@ struct Endpoint {
     std::string address;  ///< `192.0.2.1` or `2001:db8::1`
     std::uint16_t port = 25;
     TlsPolicy tls = TlsPolicy::none;
+    std::string user{};      ///< to log in as (RFC 4954); empty: not at all
+    std::string password{};  ///< the user's
 };
 
 /// An open, greeted connection. One transaction at a time.

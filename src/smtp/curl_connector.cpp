@@ -42,11 +42,14 @@ class CurlConnector final : public Connector {
         tls_failed = welcome.tls_failed;
         if (welcome.trouble.empty()) co_return connected(std::move(wire), welcome, host);
         ConnectOutcome outcome;
-        const auto* refused = refusal(welcome);
+        const auto* refused = welcome.login_failed ? nullptr : refusal(welcome);
         if (refused != nullptr) {
             outcome.failure = {kind_of(refused->code), *refused, host};
         } else {
-            const auto* code = welcome.tls_failed ? "4.7.5" : "4.4.1";
+            // Mail does not fail for a password that is wrong: that can be mended.
+            const auto* code = welcome.login_failed ? "4.7.8"
+                               : welcome.tls_failed ? "4.7.5"
+                                                    : "4.4.1";
             outcome.failure = {kind_of(0), reply(0, code, welcome.trouble), host};
         }
         co_return outcome;

@@ -188,6 +188,7 @@ Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOption
 Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
     auto possible = set_up(endpoint, options);
     if (possible) possible = set_up_tls(endpoint, options);
+    if (possible) possible = set_up_login(endpoint);
     if (!possible) {
         welcome_.trouble = possible.error().what;
         co_return std::move(welcome_);
@@ -201,11 +202,30 @@ Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
         // The first receive ties the connection to this handle: from then on libcurl does not count
         // it among the idle ones, whose health it checks and which it may close.
         if (const auto open = take_in(); !open) welcome_.trouble = open.error().what;
+        // libcurl goes on without where the host offers no way to log in that it knows.
+        welcome_.login_failed = !endpoint.user.empty() && !logged_in();
+        if (welcome_.login_failed) welcome_.trouble = "the host offers no way to log in";
+    } else if (code == CURLE_LOGIN_DENIED) {
+        welcome_.login_failed = true;
+        welcome_.trouble = "login refused";
+        if (!welcome_.replies.empty()) welcome_.trouble += ": " + welcome_.replies.back().text();
     } else if (welcome_.trouble.empty()) {
         welcome_.tls_failed = is_of_tls(code) || welcome_.tls_begun();
         welcome_.trouble = welcome_.tls_failed ? tls_trouble_of(code) : trouble_of(code);
     }
     co_return std::move(welcome_);
+}
+
+Result<void> CurlWire::set_up_login(const Endpoint& endpoint) {
+    if (endpoint.user.empty()) return {};
+    return set_all({curl_easy_setopt(easy_, CURLOPT_USERNAME, endpoint.user.c_str()),
+                    curl_easy_setopt(easy_, CURLOPT_PASSWORD, endpoint.password.c_str())});
+}
+
+bool CurlWire::logged_in() const {
+    constexpr int k_authenticated = 235;  // RFC 4954 4
+    return std::ranges::any_of(welcome_.replies,
+                               [](const Reply& reply) { return reply.code == k_authenticated; });
 }
 
 std::string CurlWire::tls_trouble_of(CURLcode code) const {

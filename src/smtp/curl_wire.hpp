@@ -26,6 +26,7 @@ struct Welcome {
                                  ///< EHLO was refused, or those to STARTTLS and another EHLO
     std::string trouble;         ///< why there is no connection; empty where there is one
     bool tls_failed = false;     ///< for STARTTLS was not offered, or did not come to a session
+    bool login_failed = false;   ///< for the host did not let us log in
 
     /// The host began TLS, whatever came of it.
     [[nodiscard]] bool tls_begun() const { return replies.size() > 2 && replies[2].code == 220; }
@@ -63,6 +64,8 @@ class CurlWire final : public ClientWire {
 
     Result<void> set_up(const Endpoint& endpoint, const CurlWireOptions& options);
     Result<void> set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options);
+    Result<void> set_up_login(const Endpoint& endpoint);
+    [[nodiscard]] bool logged_in() const;
     void hear(std::string_view line);
     [[nodiscard]] std::string trouble_of(CURLcode code);
     [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;

@@ -65,6 +65,9 @@ TEST_CASE("config-check reads the files that the configuration names") {
          tls + "other_key.pem: "},
         {{"domains.default=a.example", R"(domains.recipients={"a.example": "/no/such/list"})"},
          "/no/such/list: no such file"},
+        {{"delivery.smartHost=relay.example", "delivery.smartHostUser=joe",
+          "delivery.smartHostPasswordFile=/no/such/file"},
+         "/no/such/file: no such file"},
         {{R"(relay.networks=["192.0.2.1/24"])"}, "relay.networks: "},
         {{R"(access.proxies=["192.0.2.1/24"])"}, "access.proxies: "},
     };

@@ -185,6 +185,10 @@ TEST_CASE("settings that do not go together are refused") {
         {{R"(domains.aliases=["*.a.example"])", R"(domains.remote={"*.a.example": {}})"},
          "domains.remote: *.a.example is a local domain"},
         {{R"(domains.remote={"a.example": {"turn": ["u"]}})"}, "there are no auth.users"},
+        {{"delivery.smartHost=a.example", "delivery.smartHostUser=joe"},
+         "delivery.smartHostUser and delivery.smartHostPasswordFile go together"},
+        {{"delivery.smartHostUser=joe", "delivery.smartHostPasswordFile=/p"},
+         "delivery.smartHostUser: there is no delivery.smartHost"},
     };
     for (const auto& [overrides, said] : rows) {
         CAPTURE(overrides.front());

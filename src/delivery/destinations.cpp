@@ -14,12 +14,12 @@ using namespace std::chrono_literals;
 constexpr auto k_linger = 2s;
 
 /// Whether the host hung up and has the message for nobody. Where it said 421 it does not have it,
-/// and where it said nothing, if it cannot have seen the end.
-bool is_lost(const std::vector<Verdict>& verdicts, bool end_was_sent) {
-    return std::ranges::all_of(verdicts, [end_was_sent](const Verdict& verdict) {
+/// and otherwise, if it cannot.
+bool is_lost(const std::vector<Verdict>& verdicts, bool can_have_it) {
+    return std::ranges::all_of(verdicts, [can_have_it](const Verdict& verdict) {
         const int code = verdict.reply.code;
         return verdict.kind == Verdict::Kind::deferred &&
-               (code == 421 || (code == 0 && !end_was_sent));
+               (code == 421 || (code == 0 && !can_have_it));
     });
 }
 
@@ -121,6 +121,8 @@ smtp::Task<void> Destinations::send_letters(Destination& destination) {
     std::unique_ptr<smtp::ClientConnection> connection;
     std::size_t sent = 0;
     while (co_await letter_waits(destination, connection != nullptr)) {
+        // While we waited the host may have hung up.
+        if (connection && !connection->usable()) connection.reset();
         if (connection && sent >= settings_.messages_per_connection) {
             co_await connection->quit();
             connection.reset();
@@ -180,8 +182,10 @@ smtp::Task<void> Destinations::send_next(Destination& destination,
     auto verdicts = co_await connection.send(letter->envelope, *message);
     ++destination.hungry;
     // Between two messages a host may hang up; that says nothing of the second one.
-    const bool again = reused && !connection.usable() &&
-                       is_lost(verdicts, message->read_to_the_end()) &&
+    // A host that answered nothing was gone before: it would have had the message at a later
+    // attempt as well.
+    const bool can_have_it = connection.was_answered() && message->read_to_the_end();
+    const bool again = reused && !connection.usable() && is_lost(verdicts, can_have_it) &&
                        !std::exchange(letter->sent_again, true);
     if (again) {
         destination.ready.push_front(letter);

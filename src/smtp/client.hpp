@@ -65,6 +65,9 @@ class ClientConnection {
     /// order. Whatever happens on the wire ends as verdicts.
     virtual Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) = 0;
 
+    /// Whether the host said anything in the last send().
+    [[nodiscard]] virtual bool was_answered() const = 0;
+
     /// Whether another send() may follow: the replies are in step and the server has not said 421.
     [[nodiscard]] virtual bool usable() const = 0;
 

@@ -25,6 +25,7 @@ class WireConnection final : public ClientConnection {
 
     Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) override {
         ClientTransaction transaction(envelope, offered_, message.size(), host_);
+        answered_ = false;
         Step step = wire_ ? transaction.next() : transaction.interrupted("connection lost");
         while (!std::holds_alternative<ClientTransaction::Finished>(step)) {
             step = co_await perform(std::move(step), transaction, message);
@@ -33,6 +34,8 @@ class WireConnection final : public ClientConnection {
         if (!finished.usable) wire_.reset();
         co_return std::move(finished.verdicts);
     }
+
+    [[nodiscard]] bool was_answered() const override { return answered_; }
 
     [[nodiscard]] bool usable() const override {
         return wire_ && wire_->take_in() && !wire_->has_input();
@@ -78,6 +81,7 @@ class WireConnection final : public ClientConnection {
     Task<Step> read_reply(Phase phase, ClientTransaction& transaction) {
         const auto reply = co_await wire_->reply(time_for(phase));
         if (!reply) co_return transaction.interrupted(reply.error().what);
+        answered_ = true;
         co_return transaction.resume(*reply);
     }
 
@@ -120,6 +124,7 @@ class WireConnection final : public ClientConnection {
         if (!wire_->has_input()) co_return transaction.interrupted(why);
         const auto early = co_await wire_->reply(timeouts_.data_block);
         if (!early) co_return transaction.interrupted(early.error().what);
+        answered_ = true;
         co_return transaction.answered_early(*early);
     }
 
@@ -139,6 +144,7 @@ class WireConnection final : public ClientConnection {
     const Extensions offered_;
     const std::string host_;
     const ClientTimeouts timeouts_;
+    bool answered_ = false;
 };
 
 }  // namespace

@@ -19,6 +19,11 @@ std::string ascii_text(const Address& address) {
     return Address{address.local_part, domain.value_or(address.domain)}.text();
 }
 
+/// RFC 5321 4.2.4
+bool is_unknown_command(int code) {
+    return code == 500 || code == 502 || code == 504;
+}
+
 /// RFC 5321 4.1.2 esmtp-value, and RFC 3461's `;`. Anything else would end the parameter, if not
 /// the line.
 bool is_parameter_value(std::string_view text) {
@@ -147,6 +152,11 @@ ClientTransaction::Step ClientTransaction::ask(Command command, std::size_t reci
     return Send{command_line(command, recipient), Phase::command};
 }
 
+ClientTransaction::Step ClientTransaction::read_on() {
+    cut_off_ = true;
+    return read();
+}
+
 ClientTransaction::Step ClientTransaction::read() {
     switch (awaited_.front().command) {
         case Command::data:
@@ -222,10 +232,17 @@ ClientTransaction::Step ClientTransaction::after_data(const Reply& reply) {
 }
 
 ClientTransaction::Step ClientTransaction::after_message(Command command, const Reply& reply) {
-    const auto kind = kind_of(reply.code);
+    // Nothing can have been taken over before its end was seen.
+    if (cut_off_ && reply.code / 100 < 4) {
+        return interrupted("the host broke SMTP: '" + reply.text() + "'");
+    }
     const bool for_nobody = !any_accepted();
+    // A host that knows no BDAT offered what it has not: that says nothing of the message.
+    const bool unknown = command == Command::chunk && is_unknown_command(reply.code);
+    const auto kind = unknown ? Verdict::Kind::deferred : kind_of(reply.code);
     decide(kind, reply);
-    if (reply.code / 100 == 3) return finish(false);  // it waits for something more
+    const bool waits_for_more = reply.code / 100 == 3;
+    if (waits_for_more || unknown) return finish(false);  // or took the message for commands
     if (command == Command::message) return finish(true);
     // RFC 3030 2: a chunk that is refused leaves the transaction open. One that is taken for nobody
     // leaves nobody knows what.

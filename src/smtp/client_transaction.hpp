@@ -55,7 +55,7 @@ class ClientTransaction {
     Step resume(const Reply& reply);
 
     /// The connection broke before all was sent; what the host said before that still counts.
-    Step read_on() { return read(); }
+    Step read_on();
 
     /// The host answered before the message was sent whole: the rest of it must not follow.
     Finished answered_early(const Reply& reply);
@@ -108,6 +108,7 @@ class ClientTransaction {
     std::deque<Awaited> awaited_;  ///< commands sent whose replies were not read yet
     std::size_t next_recipient_ = 0;
     bool mail_said_ = false;
+    bool cut_off_ = false;            ///< the connection broke before all was sent
     bool message_sent_ = false;       ///< whole, the final dot included
     bool host_accepted_one_ = false;  ///< a RCPT, whatever became of MAIL
 };

@@ -124,7 +124,9 @@ class FakeHosts final : public mailroot::smtp::Connector {
 
     std::map<std::string, int> recipient_codes;  ///< by address; else 250
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
-    int lost_after = -1;  ///< messages until each connection is lost between two
+    int lost_after = -1;            ///< messages until each connection is lost between two
+    int gone_after = -1;            ///< messages until each connection is lost at the end of one
+    bool gone_with_a_word = false;  ///< the host answered something before
     int busy_after = -1;  ///< messages until each connection is answered 421 at the end of one
     std::vector<Delivered> delivered;
     int connections = 0;
@@ -150,6 +152,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
         const mailroot::Envelope& envelope, mailroot::smtp::MessageSource& message) override {
         co_await mailroot::smtp::pause(std::chrono::milliseconds{1});
         std::vector<mailroot::Verdict> verdicts;
+        answered_ = false;
         if (hosts_.lost_after >= 0 && sent_++ >= hosts_.lost_after) {
             usable_ = false;
             verdicts.resize(envelope.recipients.size(),
@@ -178,6 +181,15 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
                 {mailroot::Verdict::Kind::deferred, mailroot::reply(421, "", "enough"), address_});
             co_return verdicts;
         }
+        if (hosts_.gone_after >= 0 && sent_++ >= hosts_.gone_after) {
+            usable_ = false;
+            answered_ = hosts_.gone_with_a_word;
+            verdicts.resize(envelope.recipients.size(),
+                            {mailroot::Verdict::Kind::deferred,
+                             mailroot::reply(0, "", "connection lost"), address_});
+            co_return verdicts;
+        }
+        answered_ = true;
         for (const auto& recipient : envelope.recipients) {
             const auto found = hosts_.recipient_codes.find(recipient.address.text());
             const int code = found == hosts_.recipient_codes.end() ? 250 : found->second;
@@ -188,6 +200,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
         if (!taken.envelope.recipients.empty()) hosts_.delivered.push_back(std::move(taken));
         co_return verdicts;
     }
+    [[nodiscard]] bool was_answered() const override { return answered_; }
     [[nodiscard]] bool usable() const override { return usable_; }
     mailroot::smtp::Task<void> quit() override { co_return; }
 
@@ -196,6 +209,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     const std::string address_;
     int sent_ = 0;
     bool usable_ = true;
+    bool answered_ = false;
 };
 
 inline mailroot::smtp::Task<mailroot::smtp::ConnectOutcome> FakeHosts::connect(

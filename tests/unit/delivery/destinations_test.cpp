@@ -92,6 +92,20 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a 421 between two messages costs neither") {
     CHECK(hosts.connections == 3);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "who hung up between two messages had none of the second") {
+    settings.delivery.connections_per_domain = 1;
+    hosts.gone_after = 2;
+    SUBCASE("without a word it goes again") {
+        const auto kinds = deliver(*this, 6);
+        CHECK(kinds == std::vector<Verdict::Kind>(6, Verdict::Kind::delivered));
+    }
+    SUBCASE("with one, and all of it sent, it may have it") {
+        hosts.gone_with_a_word = true;
+        const auto kinds = deliver(*this, 3);
+        CHECK(std::ranges::count(kinds, Verdict::Kind::deferred) == 1);
+    }
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "a host that loses every connection at once defers") {
     settings.delivery.connections_per_domain = 1;
     hosts.lost_after = 0;

@@ -297,6 +297,21 @@ TEST_CASE("a message that cannot be read defers in its own words and ends the co
     CHECK(brief(finished.verdicts[1]) == "failed 550");
 }
 
+TEST_CASE("a message that was not sent whole is taken by nobody") {
+    Envelope envelope;
+    envelope.recipients = {{{"a", "b.example"}, "", ""}, {{"none", "b.example"}, "", ""}};
+    ClientTransaction transaction(envelope, {.pipelining = true, .chunking = true}, 10,
+                                  "mx.example");
+    CHECK(std::holds_alternative<ClientTransaction::SendMessage>(transaction.next()));
+    transaction.read_on();
+    for (const int code : {250, 250, 550}) transaction.resume(reply(code, "", "x"));
+    const auto finished = std::get<Finished>(transaction.resume(reply(250, "", "taken")));
+    CHECK_FALSE(finished.usable);
+    REQUIRE(finished.verdicts.size() == 2);
+    CHECK(brief(finished.verdicts[0]) == "deferred 0");
+    CHECK(brief(finished.verdicts[1]) == "failed 550");
+}
+
 TEST_CASE("a parameter's value cannot end the line or add another parameter") {
     for (const std::string value : {"a b", "a\r\nRSET", "a=b", "\x7f", "\xc3\xa9", ""}) {
         CAPTURE(value);

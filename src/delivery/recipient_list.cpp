@@ -2,6 +2,7 @@
 
 #include "core/address.hpp"
 #include "core/text.hpp"
+#include "delivery/local_domains.hpp"
 
 namespace mailroot::delivery {
 
@@ -15,7 +16,7 @@ Result<RecipientList> RecipientList::parse(std::string_view text, std::string_vi
             return fail(Error::Kind::parse, "line " + std::to_string(number) + ": '" +
                                                 std::string(line) + "' is no address");
         }
-        if (!address->domain.empty() && !equal_ignoring_case(address->domain, domain)) {
+        if (!address->domain.empty() && domain_key(address->domain) != domain_key(domain)) {
             return fail(Error::Kind::parse, "line " + std::to_string(number) + ": '" +
                                                 std::string(line) + "' is not in " +
                                                 std::string(domain));

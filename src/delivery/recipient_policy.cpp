@@ -1,5 +1,6 @@
 #include "delivery/recipient_policy.hpp"
 
+#include "core/text.hpp"
 #include "delivery/local_domains.hpp"
 
 namespace mailroot::delivery {
@@ -33,7 +34,8 @@ std::optional<Reply> RecipientPolicy::refusal(const Peer& client, const Address&
     const bool trusted = may_relay(client);
     const auto address = completed(client, recipient);
     const bool local = is_local(settings_.domains, address.domain);
-    const bool postmaster = local && equal_ignoring_case(address.local_part, "postmaster");
+    const bool postmaster =
+        local && equal_ignoring_case(unquoted(address.local_part), "postmaster");
     if (!trusted && !postmaster && !client.blocklist.empty()) {
         return reply(554, "5.7.1",
                      "Service unavailable; client [" + client.address + "] blocked using " +

@@ -198,18 +198,17 @@ class Scram final : public SaslExchange {
     /// The user's secret, or for a name that has none one that nobody's proof fits. It is the same
     /// each time it is asked for, as a user's would be.
     void find_secret() {
+        // Drawn for a known name too, so that it takes no less.
+        const auto* another = users_->resembling(name_, true);
         const auto* user = users_->find(name_);
-        known_ = user != nullptr && user->has_scram();
-        if (known_) {
-            secret_ = user->scram;
-            return;
-        }
         static const auto k_key = random_octets(32);
         constexpr std::size_t k_salt = 16;  // as those who make such secrets have it
-        secret_ = {users_->resembling(name_, true)->scram.iterations,
+        secret_ = {another->scram.iterations,
                    hmac_sha256(k_key, name_).substr(0, k_salt),
                    random_octets(32),
                    {}};
+        known_ = user != nullptr && user->has_scram();
+        if (known_) secret_ = user->scram;
     }
 
     const std::shared_ptr<const Users> users_;

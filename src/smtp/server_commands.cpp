@@ -16,6 +16,9 @@ namespace {
 // RFC 5321 4.5.3.1.2 for a domain; nobody is called longer.
 constexpr std::size_t k_max_helo = 255;
 
+// A message in smaller ones gets nowhere; a few may be.
+constexpr std::uint64_t k_small_chunk = 512;
+
 /// A browser was led here; what follows could be commands in a form it was made to post.
 bool is_http(std::string_view verb) {
     constexpr std::array methods{"CONNECT", "DELETE", "GET",  "HEAD",
@@ -321,8 +324,8 @@ void ServerSession::bdat(std::string_view argument) {
     const auto size = parse_chunk_size(argument);
     // Where the next command begins is not known: what follows may be anything.
     if (!size) return close(reply(521, "5.5.4", "Syntax: BDAT octets [LAST]"), "lost its place");
-    const bool brings_nothing = size->octets == 0 && !size->last;
-    if (brings_nothing && !may_idle()) return;
+    const bool brings_little = size->octets < k_small_chunk && !size->last;
+    if (brings_little && !may_idle()) return;
     auto refused = chunk_refusal();
     const auto before = state_;
     if (refused) {

@@ -259,7 +259,9 @@ Task<void> ServerConnection::perform(step::Turn& turn) {
     const auto host = session_->peer().helo + " [" + client_.address + "]";
     auto turned = co_await turn_around(std::move(stream_), std::move(turn.received),
                                        context_.options.hostname, {}, host);
-    if (turned.connection) {
+    if (!turned.connection) {
+        context_.log.notice("ATRN of " + host + ": " + turned.failure.reply.text());
+    } else {
         co_await context_.trigger->turn(session_->peer(), std::move(turn.domains),
                                         std::move(turned.connection));
     }

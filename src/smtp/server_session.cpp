@@ -37,13 +37,14 @@ std::string printable(std::string_view text) {
     return shown;
 }
 
-/// The line without what AUTH is followed by, however it comes to be refused.
+/// The line without what AUTH and a mechanism are followed by, however it comes to be refused.
 std::string without_secret(std::string_view line) {
     auto rest = trimmed(line);
-    if (!equal_ignoring_case(take_until(rest, ' '), "AUTH")) return std::string(line);
-    rest = trimmed(rest);
-    const auto mechanism = take_until(rest, ' ');
-    return "AUTH " + std::string(mechanism) + (rest.empty() ? "" : " ***");
+    constexpr std::string_view k_auth = "AUTH";
+    if (!equal_ignoring_case(rest.substr(0, k_auth.size()), k_auth)) return std::string(line);
+    rest = trimmed(rest.substr(k_auth.size()));
+    const auto mechanism = rest.substr(0, rest.find_first_of(k_blanks));
+    return "AUTH " + std::string(mechanism) + (mechanism.size() < rest.size() ? " ***" : "");
 }
 
 std::chrono::milliseconds between(std::chrono::steady_clock::time_point from,

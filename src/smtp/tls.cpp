@@ -38,7 +38,8 @@ tl::unexpected<Error> refused(const std::string& file, const std::string& what) 
 }
 
 /// A service has nobody to ask.
-int no_passphrase(char*, int, int, void*) {
+int no_passphrase(char*, int, int, void* asked) {
+    if (asked != nullptr) *static_cast<bool*>(asked) = true;
     return -1;
 }
 
@@ -81,14 +82,19 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const std::string& ce
     if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1) {
         return refused(certificate, "no certificate can be read: " + complaint());
     }
+    bool has_passphrase = false;
+    SSL_CTX_set_default_passwd_cb_userdata(context, &has_passphrase);
     if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-        return refused(key_file,
-                       "no private key of this certificate, without a passphrase, can be "
-                       "read: " +
-                           complaint());
+        const auto why = complaint();
+        if (has_passphrase) return refused(key_file, "the key has a passphrase; take it off");
+        if (why == "key values mismatch" || why == "key type mismatch") {
+            return refused(key_file, "is not the key of " + certificate);
+        }
+        return refused(key_file, "no private key can be read: " + why);
     }
+    SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
     if (SSL_CTX_check_private_key(context) != 1) {
-        return refused(key_file, "the key does not fit the certificate: " + complaint());
+        return refused(key_file, "is not the key of " + certificate + ": " + complaint());
     }
     return std::shared_ptr<const TlsContext>(new TlsContext(std::move(state)));
 }

@@ -1,12 +1,15 @@
 #include "smtp/users.hpp"
 
 #include "core/text.hpp"
+#include "message/idn.hpp"
 #include "smtp/base64.hpp"
 #include "smtp/scram.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -53,10 +56,22 @@ std::optional<ScramSecret> parse_scram(std::string_view text) {
     return secret;
 }
 
-/// Whether crypt(3) makes guessing slow by this method (crypt(5)).
-bool is_slow_hash(std::string_view hash) {
-    constexpr std::array methods{"$y$", "$gy$", "$7$", "$6$", "$5$", "$2b$", "$2a$", "$2y$"};
-    return std::ranges::any_of(methods, [hash](auto method) { return hash.starts_with(method); });
+/// A method of crypt(3) that makes guessing slow (crypt(5)), and how long its hash is behind the
+/// last
+/// `$`.
+struct HashMethod {
+    std::string_view prefix;
+    std::size_t length;
+};
+constexpr std::array k_methods{
+    HashMethod{"$y$", 43}, HashMethod{"$gy$", 43}, HashMethod{"$7$", 43},  HashMethod{"$6$", 86},
+    HashMethod{"$5$", 43}, HashMethod{"$2b$", 53}, HashMethod{"$2a$", 53}, HashMethod{"$2y$", 53}};
+
+/// Null where it is of no such method.
+const HashMethod* method_of(std::string_view hash) {
+    const auto method = std::ranges::find_if(
+        k_methods, [hash](const HashMethod& each) { return hash.starts_with(each.prefix); });
+    return method == k_methods.end() ? nullptr : &*method;
 }
 
 /// `a@b.test`, `@b.test`, `@*.b.test`
@@ -69,10 +84,20 @@ bool is_sender(std::string_view text) {
     return !text.empty() && text.find('@') == std::string_view::npos;
 }
 
+/// Domains are compared by A-labels, in which each has one form.
+std::string ascii_domain(std::string_view domain) {
+    auto ascii = message::ascii_domain(domain);
+    return std::string(ascii ? *ascii : domain);
+}
+
 bool matches(std::string_view pattern, const Address& address) {
-    if (pattern.starts_with('@')) return matches_domain(pattern.substr(1), address.domain);
+    const auto domain = ascii_domain(address.domain);
+    const auto at = pattern.rfind('@');
+    const auto local_part = pattern.substr(0, at);
+    if (!matches_domain(ascii_domain(pattern.substr(at + 1)), domain)) return false;
     // Nobody tells mailboxes apart by the case of their letters, though RFC 5321 2.4 would.
-    return equal_ignoring_case(pattern, address.text());
+    return local_part.empty() ||
+           equal_ignoring_case(unquoted(local_part), unquoted(address.local_part));
 }
 
 }  // namespace
@@ -104,11 +129,17 @@ Result<void> Users::add(std::string_view line) {
                 "with at least 4096 iterations");
         }
         user.scram = std::move(*secret);
-    } else if (is_slow_hash(hash)) {
-        user.hash = hash;
     } else {
-        return refused("the hash of '" + name +
-                       "' is of no kind that is slow to guess; make one with mkpasswd -m yescrypt");
+        const auto* method = method_of(hash);
+        if (method == nullptr) {
+            return refused("the hash of '" + name +
+                           "' is of no kind that is slow to guess; make one with mkpasswd -m "
+                           "yescrypt or openssl passwd -6");
+        }
+        if (hash.size() - hash.rfind('$') - 1 != method->length) {
+            return refused("the hash of '" + name + "' is not whole, or something follows it");
+        }
+        user.hash = hash;
     }
     for (std::size_t i = 1; i < words.size(); ++i) {
         const std::string sender(words[i]);
@@ -134,17 +165,17 @@ bool Users::has_scram() const {
 
 const User* Users::resembling(std::string_view name, bool scram) const {
     static const auto k_key = random_octets(32);
-    // Whoever has the least number drawn for this name, which nobody else can draw.
-    const User* chosen = nullptr;
-    std::string least;
-    for (const auto& [user_name, user] : users_) {
-        if (scram && !user.has_scram()) continue;
-        auto drawn = hmac_sha256(k_key, std::string(name) + '\0' + user_name);
-        if (chosen != nullptr && drawn >= least) continue;
-        chosen = &user;
-        least = std::move(drawn);
-    }
-    return chosen;
+    const auto fits = [scram](const auto& entry) { return !scram || entry.second.has_scram(); };
+    const auto count = std::ranges::count_if(users_, fits);
+    if (count == 0) return nullptr;
+    // Drawn from the name, as nobody else can draw it.
+    std::uint32_t number = 0;
+    const auto drawn = hmac_sha256(k_key, name);
+    std::memcpy(&number, drawn.data(), sizeof number);
+    auto left = number % static_cast<std::uint32_t>(count);
+    const auto chosen =
+        std::ranges::find_if(users_, [&](const auto& entry) { return fits(entry) && left-- == 0; });
+    return &chosen->second;
 }
 
 bool Users::may_send_as(std::string_view name, const Address& reverse_path) const {

@@ -86,11 +86,12 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
 Result<std::string> smart_host_password(const config::Settings& settings) {
     const auto& file = settings.delivery.smart_host_password_file;
     if (file.empty()) return std::string();
+    const auto place = "delivery.smartHostPasswordFile: " + file + ": ";
     auto text = config::read_text_file(file);
-    if (!text) return fail(Error::Kind::config, file + ": " + text.error().what);
+    if (!text) return fail(Error::Kind::config, place + text.error().what);
     std::string_view rest = *text;
     const auto password = trimmed(take_until(rest, '\n'));
-    if (password.empty()) return fail(Error::Kind::config, file + ": its first line is empty");
+    if (password.empty()) return fail(Error::Kind::config, place + "its first line is empty");
     return std::string(password);
 }
 

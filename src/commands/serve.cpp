@@ -97,7 +97,7 @@ class Service {
                                                files.error().what);
         }
         use(*std::move(files));
-        engine_.context.log.notice("reloaded");
+        engine_.context.log.notice("reloaded certificate, users and recipients");
     }
 
     smtp::Task<void> run() {
@@ -201,6 +201,9 @@ Result<int> serve(const ServeOptions& options, Environment& environment) {
     auto mailroot = open_mailroot(environment, folders::IfMissing::create);
     if (!mailroot) return fail(std::move(mailroot));
     MAILROOT_TRY(mailroot->probe());
+    // We are the mailroot's owner by now.
+    if (auto again = read_server_files(*settings); !again)
+        log->warning("a reload will fail: " + again.error().what);
     auto engine = Engine::make(environment, loop, *settings, *log, std::move(*mailroot), listening);
     if (!engine) return fail(std::move(engine));
     for (const auto& address : listening) log->notice("listening on " + address);

@@ -16,15 +16,29 @@ using namespace std::chrono_literals;
 
 constexpr auto k_certificate_notice = 14 * 24h;
 
-/// A file's text as `parse` makes something of it; whatever is wrong names the file.
+/// The text of a key's file as `parse` makes something of it; whatever is wrong names both.
 template <class Parse>
-auto read_parsed(const std::string& file, const Parse& parse)
+auto read_parsed(const char* key, const std::string& file, const Parse& parse)
     -> decltype(parse(std::string_view())) {
+    const auto place = std::string(key) + ": " + file + ": ";
     auto text = config::read_text_file(file);
-    if (!text) return fail(Error::Kind::config, file + ": " + text.error().what);
+    if (!text) return fail(Error::Kind::config, place + text.error().what);
     auto parsed = parse(*text);
-    if (!parsed) return fail(Error::Kind::config, file + ": " + parsed.error().what);
+    if (!parsed) return fail(Error::Kind::config, place + parsed.error().what);
     return parsed;
+}
+
+/// Who may fetch mail by ATRN must be somebody.
+Result<void> check_turn(const config::Settings& settings, const smtp::Users& users) {
+    for (const auto& [pattern, remote] : settings.domains.remote) {
+        for (const auto& name : remote.turn) {
+            if (users.find(name) != nullptr) continue;
+            return fail(Error::Kind::config, "domains.remote: '" + name +
+                                                 "', who may fetch the mail of " + pattern +
+                                                 ", is not in " + settings.auth.users);
+        }
+    }
+    return {};
 }
 
 }  // namespace
@@ -91,22 +105,26 @@ Result<ServerFiles> read_server_files(const config::Settings& settings) {
     ServerFiles files;
     if (!settings.tls.certificate.empty()) {
         auto tls = smtp::TlsContext::load(settings.tls.certificate, settings.tls.key);
-        if (!tls) return fail(std::move(tls));
+        if (!tls) return fail(std::move(tls), "tls");
         files.secrets.tls = *std::move(tls);
     }
     if (const auto& file = settings.tls.authorities; !file.empty()) {
         // libcurl reads it for each connection; what is wrong with it is better known now.
-        auto text = config::read_text_file(file);
-        if (!text) return fail(Error::Kind::config, file + ": " + text.error().what);
-        if (text->find("-----BEGIN CERTIFICATE-----") == std::string::npos)
-            return fail(Error::Kind::config, file + ": there is no PEM certificate in it");
+        const auto parse = [](std::string_view text) -> Result<bool> {
+            if (text.find("-----BEGIN CERTIFICATE-----") != std::string_view::npos) return true;
+            return fail(Error::Kind::config, "there is no PEM certificate in it");
+        };
+        auto read = read_parsed("tls.authorities", file, parse);
+        if (!read) return fail(std::move(read));
     }
     if (!settings.auth.users.empty()) {
-        auto users = read_parsed(settings.auth.users, smtp::Users::parse);
+        auto users = read_parsed("auth.users", settings.auth.users, smtp::Users::parse);
         if (!users) return fail(std::move(users));
         if (users->empty()) {
-            return fail(Error::Kind::config, settings.auth.users + ": there is no user in it");
+            return fail(Error::Kind::config,
+                        "auth.users: " + settings.auth.users + ": there is no user in it");
         }
+        MAILROOT_TRY(check_turn(settings, *users));
         files.secrets.users = std::make_shared<smtp::Users>(*std::move(users));
     }
     auto lists = std::make_shared<delivery::RecipientLists>();
@@ -114,7 +132,7 @@ Result<ServerFiles> read_server_files(const config::Settings& settings) {
         const auto parse = [&domain = domain](std::string_view text) {
             return delivery::RecipientList::parse(text, domain);
         };
-        auto list = read_parsed(file, parse);
+        auto list = read_parsed("domains.recipients", file, parse);
         if (!list) return fail(std::move(list));
         lists->emplace(delivery::domain_key(domain), *std::move(list));
     }

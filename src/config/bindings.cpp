@@ -87,6 +87,22 @@ constexpr std::array k_bindings{
     Binding{"access.reverseLookup", "name the client's host in Received",
             Boolean{MEMBER(access.reverse_lookup)}},
 
+    Binding{"tls.certificate", "PEM file of our certificate and its chain; empty: no TLS",
+            Text{MEMBER(tls.certificate), is_any, k_file_form}},
+    Binding{"tls.key", "PEM file of its key; empty: the certificate's",
+            Text{MEMBER(tls.key), is_any, k_file_form}},
+    Binding{"tls.authorities",
+            "PEM file of who signs other hosts' certificates; empty: the system's",
+            Text{MEMBER(tls.authorities), is_any, k_file_form}},
+
+    Binding{"auth.users", "file of name:hash, who may authenticate; empty: nobody",
+            Text{MEMBER(auth.users), is_any, k_file_form}},
+    Binding{"auth.requireTls", "offer AUTH under TLS alone", Boolean{MEMBER(auth.require_tls)}},
+    Binding{"auth.failures", "failed attempts before a session is ended; 0: no limit",
+            Count{MEMBER(auth.failures), 0}},
+    Binding{"auth.failureDelay", "wait before a failed attempt is answered",
+            Duration{MEMBER(auth.failure_delay), 0ms}},
+
     Binding{"limits.messageSize", "largest message taken; 0: no limit",
             Size{MEMBER(limits.message_size)}},
     Binding{"limits.sessionSize", "octets of all messages of one session; 0: no limit",
@@ -116,22 +132,6 @@ constexpr std::array k_bindings{
             Size{MEMBER(limits.min_free)}},
     Binding{"limits.bareNewline", "bare CR and LF in a message: normalize or reject",
             Text{MEMBER(limits.bare_newline), is_bare_newline, "\"normalize\" or \"reject\""}},
-
-    Binding{"tls.certificate", "PEM file of our certificate and its chain; empty: no TLS",
-            Text{MEMBER(tls.certificate), is_any, k_file_form}},
-    Binding{"tls.key", "PEM file of its key; empty: the certificate's",
-            Text{MEMBER(tls.key), is_any, k_file_form}},
-    Binding{"tls.authorities",
-            "PEM file of who signs other hosts' certificates; empty: the system's",
-            Text{MEMBER(tls.authorities), is_any, k_file_form}},
-
-    Binding{"auth.users", "file of name:hash, who may authenticate; empty: nobody",
-            Text{MEMBER(auth.users), is_any, k_file_form}},
-    Binding{"auth.requireTls", "offer AUTH under TLS alone", Boolean{MEMBER(auth.require_tls)}},
-    Binding{"auth.failures", "failed attempts before a session is ended; 0: no limit",
-            Count{MEMBER(auth.failures), 0}},
-    Binding{"auth.failureDelay", "wait before a failed attempt is answered",
-            Duration{MEMBER(auth.failure_delay), 0ms}},
 
     Binding{"drop.quota", "octets in Drop from which on nothing is taken; 0: no limit",
             Size{MEMBER(drop.quota)}},
@@ -236,6 +236,14 @@ bool TextList::read(Settings& settings, const Json& value) const {
     return legal;
 }
 
+Json TextList::culprit(const Json& value) const {
+    if (!value.is_array()) return value;
+    const auto bad = std::ranges::find_if(value, [this](const Json& item) {
+        return !item.is_string() || !fits(item.get_ref<const std::string&>());
+    });
+    return bad == value.end() ? value : *bad;
+}
+
 bool TextMap::read(Settings& settings, const Json& value) const {
     if (!value.is_object()) return false;
     std::map<std::string, std::string> texts;
@@ -259,6 +267,19 @@ bool RemoteDomains::read(Settings& settings, const Json& value) const {
     }
     member(settings) = std::move(domains);
     return true;
+}
+
+Json RemoteDomains::culprit(const Json& value) const {
+    if (!value.is_object()) return value;
+    for (const auto& [pattern, item] : value.items()) {
+        if (!is_domain_pattern(pattern)) return pattern;
+        if (!item.is_object()) return {{pattern, item}};
+        for (const auto& [key, part] : item.items()) {
+            const Json alone = {{key, part}};
+            if (!remote_domain_of(alone)) return alone;
+        }
+    }
+    return value;
 }
 
 Json RemoteDomains::write(Settings& settings) const {

@@ -22,7 +22,8 @@ template <class T>
 using Member = T& (*)(Settings&);
 
 /// The kinds of value. read() leaves the settings alone and gives false where `value` is none of
-/// its kind or out of its range; expected() says what would have been one.
+/// its kind or out of its range; expected() says what would have been one. Of a list or an object
+/// culprit() gives the part that is none.
 struct Text {
     Member<std::string> member;
     bool (*fits)(std::string_view);
@@ -39,6 +40,7 @@ struct TextList {
     std::string_view form;
 
     bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json culprit(const Json& value) const;
     [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
     [[nodiscard]] std::string expected() const { return std::string(form); }
 };
@@ -58,6 +60,7 @@ struct RemoteDomains {
     Member<std::map<std::string, RemoteDomain>> member;
 
     bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json culprit(const Json& value) const;
     [[nodiscard]] Json write(Settings& settings) const;
     [[nodiscard]] std::string expected() const;
 };

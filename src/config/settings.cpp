@@ -80,12 +80,22 @@ std::string shown(const Json& value) {
     return text;
 }
 
+/// What of a value is wrong, where its kind can tell.
+template <class Kind>
+Json culprit_of(const Kind& kind, const Json& value) {
+    if constexpr (requires { kind.culprit(value); }) {
+        return kind.culprit(value);
+    } else {
+        return value;
+    }
+}
+
 Result<void> apply_value(Settings& settings, const Binding& binding, const Json& value) {
     return std::visit(
         [&](const auto& kind) -> Result<void> {
             if (kind.read(settings, value)) return {};
             return refused(std::string(binding.path) + ": expected " + kind.expected() + ", not " +
-                           shown(value));
+                           shown(culprit_of(kind, value)));
         },
         binding.value);
 }

@@ -41,7 +41,12 @@ smtp::Task<bool> Room::drop_is_full() {
         auto look = [this] { return folders::Drop(context_.mailroot).octets(); };
         const auto octets = co_await on_disk(context_, look);
         if (!octets) context_.log.warning(octets.error().what);
+        const bool was_full = dropped_ >= quota;
         dropped_ = octets.value_or(0);
+        if (dropped_ >= quota && !was_full) {
+            context_.log.warning("drop.quota is used up: Drop holds " + std::to_string(dropped_) +
+                                 " octets");
+        }
         const auto now = steady_clock::now();
         drop_known_until_ =
             now + std::max<steady_clock::duration>(k_drop_known_for, (now - began) * k_drop_rest);

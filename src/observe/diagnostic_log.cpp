@@ -103,8 +103,10 @@ class DiagnosticLog final : public EventLog {
     }
 
     void command(const Peer& client, const SmtpCommand& command) override {
-        say(spdlog::level::debug, "[{}] #{} {}: {}", client.address, client.session, command.line,
-            command.reply.text());
+        // What was refused is asked for later on.
+        const bool refused = command.reply.code >= 400;
+        say(refused ? spdlog::level::info : spdlog::level::debug, "[{}] #{} {}: {}", client.address,
+            client.session, command.line, command.reply.text());
     }
 
     void disconnected(const Peer& client, const SessionEnd& end) override {

@@ -178,7 +178,7 @@ def test_who_a_user_may_send_as(secure):
 def test_users_are_read_again(secure):
     secure.users.write_text(f"new:{sha512()}\n")
     secure.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "mailroot: reloaded" in secure.said, "the service to reload")
+    wait_for(lambda: "mailroot: reloaded certificate, users and recipients" in secure.said, "the service to reload")
     with encrypted(secure) as client:
         client.login("new", PASSWORD)
     with encrypted(secure) as client, pytest.raises(smtplib.SMTPAuthenticationError):

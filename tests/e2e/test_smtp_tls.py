@@ -196,7 +196,7 @@ def test_the_certificate_is_read_again(secure, workspace):
         client.ehlo()
         Certificate(workspace / "tls", name="other.local.example")
         secure.serve.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "mailroot: reloaded" in secure.serve.said, "the service to reload")
+        wait_for(lambda: "mailroot: reloaded certificate, users and recipients" in secure.serve.said, "the service to reload")
         send(client)  # a session keeps what it began with
     assert ssl.get_server_certificate(("127.0.0.1", secure.implicit)) != old
     secure.certificate.key.write_text("no key")

@@ -57,17 +57,18 @@ TEST_CASE("config-check reads the files that the configuration names") {
     const auto users = folder.write("users", "joe:plain\n").string();
     const auto tls = std::string(MAILROOT_TESTS) + "/tls/";
     const std::pair<std::vector<std::string>, std::string> rows[] = {
-        {{"auth.users=" + users}, users + ": line 1: the hash of 'joe'"},
-        {{"tls.certificate=/no/such/file"}, "/no/such/file: "},
-        {{"tls.authorities=/no/such/file"}, "/no/such/file: no such file"},
-        {{"tls.authorities=" + users}, users + ": there is no PEM certificate in it"},
+        {{"auth.users=" + users}, "auth.users: " + users + ": line 1: the hash of 'joe'"},
+        {{"tls.certificate=/no/such/file"}, "tls: /no/such/file: "},
+        {{"tls.authorities=/no/such/file"}, "tls.authorities: /no/such/file: no such file"},
+        {{"tls.authorities=" + users},
+         "tls.authorities: " + users + ": there is no PEM certificate in it"},
         {{"tls.certificate=" + tls + "certificate.pem", "tls.key=" + tls + "other_key.pem"},
-         tls + "other_key.pem: "},
+         "tls: " + tls + "other_key.pem: is not the key of "},
         {{"domains.default=a.example", R"(domains.recipients={"a.example": "/no/such/list"})"},
-         "/no/such/list: no such file"},
+         "domains.recipients: /no/such/list: no such file"},
         {{"delivery.smartHost=relay.example", "delivery.smartHostUser=joe",
           "delivery.smartHostPasswordFile=/no/such/file"},
-         "/no/such/file: no such file"},
+         "delivery.smartHostPasswordFile: /no/such/file: no such file"},
         {{R"(relay.networks=["192.0.2.1/24"])"}, "relay.networks: "},
         {{R"(access.proxies=["192.0.2.1/24"])"}, "access.proxies: "},
     };

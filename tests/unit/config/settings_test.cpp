@@ -172,6 +172,17 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
     }
 }
 
+TEST_CASE("of a list or an object the part that is wrong is named") {
+    const ScratchFolder folder;
+    const auto said = [&](const std::string& text) { return load_text(folder, text).error().what; };
+    CHECK(said(R"({"listen": ["0.0.0.0:25", "0.0.0.0:465 implict"]})")
+              .ends_with(R"(, not "0.0.0.0:465 implict")"));
+    CHECK(said(R"({"domains": {"remote": {"a.example": {"relay": true, "trigger": true}}}})")
+              .ends_with(R"(, not {"trigger":true})"));
+    CHECK(said(R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})")
+              .ends_with(R"(, not {"turn":"u"})"));
+}
+
 TEST_CASE("settings that do not go together are refused") {
     const std::pair<std::vector<std::string>, std::string> rows[] = {
         {{"tls.key=/k"}, "tls.key: there is no tls.certificate"},

@@ -28,17 +28,22 @@ auto read_parsed(const char* key, const std::string& file, const Parse& parse)
     return parsed;
 }
 
+/// The first of `names` that is none of the users.
+const std::string* nobody(const std::vector<std::string>& names, const smtp::Users& users) {
+    const auto found = std::ranges::find_if(
+        names, [&](const std::string& name) { return users.find(name) == nullptr; });
+    return found == names.end() ? nullptr : &*found;
+}
+
 /// Who may fetch mail by ATRN must be somebody.
 Result<void> check_turn(const config::Settings& settings, const smtp::Users& users) {
-    for (const auto& [pattern, remote] : settings.domains.remote) {
-        for (const auto& name : remote.turn) {
-            if (users.find(name) != nullptr) continue;
-            return fail(Error::Kind::config, "domains.remote: '" + name +
-                                                 "', who may fetch the mail of " + pattern +
-                                                 ", is not in " + settings.auth.users);
-        }
-    }
-    return {};
+    const auto& remote = settings.domains.remote;
+    const auto wrong = std::ranges::find_if(
+        remote, [&](const auto& entry) { return nobody(entry.second.turn, users) != nullptr; });
+    if (wrong == remote.end()) return {};
+    return fail(Error::Kind::config, "domains.remote: '" + *nobody(wrong->second.turn, users) +
+                                         "', who may fetch the mail of " + wrong->first +
+                                         ", is not in " + settings.auth.users);
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ TEST_CASE("config-check says what is wrong, and nothing else") {
 TEST_CASE("config-check reads the files that the configuration names") {
     const ScratchFolder folder;
     const auto users = folder.write("users", "joe:plain\n").string();
+    const auto known = folder.write("known", "joe:$6$salt$" + std::string(86, 'x') + '\n').string();
     const auto tls = std::string(MAILROOT_TESTS) + "/tls/";
     const std::pair<std::vector<std::string>, std::string> rows[] = {
         {{"auth.users=" + users}, "auth.users: " + users + ": line 1: the hash of 'joe'"},
@@ -69,6 +70,8 @@ TEST_CASE("config-check reads the files that the configuration names") {
         {{"delivery.smartHost=relay.example", "delivery.smartHostUser=joe",
           "delivery.smartHostPasswordFile=/no/such/file"},
          "delivery.smartHostPasswordFile: /no/such/file: no such file"},
+        {{"auth.users=" + known, R"(domains.remote={"b.example": {"turn": ["joe", "nobody"]}})"},
+         "domains.remote: 'nobody', who may fetch the mail of b.example, is not in " + known},
         {{R"(relay.networks=["192.0.2.1/24"])"}, "relay.networks: "},
         {{R"(access.proxies=["192.0.2.1/24"])"}, "access.proxies: "},
     };

@@ -104,6 +104,9 @@ smtp::Task<Route> Router::by_smart_host(std::string smart_host, std::string doma
         co_return nowhere(451, "4.4.4", "smart host " + smart_host + ": " + why);
     }
     auto route = remote(hosts, domain, port == 0 ? settings_.delivery.port : port);
+    if (route.kind != Route::Kind::remote) {
+        co_return nowhere(451, "4.4.4", "smart host " + smart_host + ": it is this server");
+    }
     const bool for_all = smart_host == settings_.delivery.smart_host;
     if (for_all && !settings_.delivery.smart_host_user.empty()) log_in(route);
     co_return route;
@@ -122,7 +125,7 @@ void Router::log_in(Route& route) const {
 Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
                      std::uint16_t port) const {
     Route route;
-    std::set<std::string> addresses;
+    std::set<std::string> destinations;
     const auto* special = remote_domain(settings_.domains, domain);
     const bool own_tls = special != nullptr && !special->tls.empty();
     const auto& tls = own_tls ? special->tls : settings_.delivery.tls;
@@ -136,7 +139,8 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
         if (own || own_name) break;
         for (const auto& address : host.addresses) {
             route.endpoints.push_back({host.name, address, port, tls_policy(tls)});
-            addresses.insert(address);
+            // What was verified for one host's name is not verified for another's.
+            destinations.insert(tls == "verify" ? host.name + '=' + address : address);
         }
     }
     if (route.endpoints.empty()) {
@@ -146,7 +150,7 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     route.kind = Route::Kind::remote;
     // Over a connection that may be in the clear nothing goes that may not.
     route.destination = tls + ' ' + std::to_string(port);
-    for (const auto& address : addresses) route.destination += ' ' + address;
+    for (const auto& destination : destinations) route.destination += ' ' + destination;
     return route;
 }
 

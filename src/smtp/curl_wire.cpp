@@ -31,7 +31,8 @@ std::string in_url(const std::string& address) {
 std::string url_of(CURL* easy, const Endpoint& endpoint, const std::string& hostname) {
     const std::unique_ptr<char, void (*)(void*)> escaped(
         curl_easy_escape(easy, hostname.c_str(), static_cast<int>(hostname.size())), &curl_free);
-    const bool by_name = endpoint.tls == TlsPolicy::verify && !endpoint.name.starts_with('[');
+    const bool has_name = endpoint.name != endpoint.address;  // a literal is its own name
+    const bool by_name = endpoint.tls == TlsPolicy::verify && has_name;
     const auto host = by_name ? endpoint.name : in_url(endpoint.address);
     return "smtp://" + host + ":" + std::to_string(endpoint.port) + "/" +
            (escaped ? escaped.get() : "");

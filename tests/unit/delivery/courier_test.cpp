@@ -189,6 +189,28 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a smart host takes all mail but that of doma
                             {"192.0.2.2", 2}, {"192.0.2.1", 1}, {"2001:db8::7", 1}});
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host is this server") {
+    settings.delivery.smart_host = "mx.here.example";
+    resolver.zone["here.example"] = "192.0.2.9";
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    CHECK(attempt(*this, id).deferred == 1);
+    CHECK(read("Queue/" + id.text() + ".json").find("451 4.4.4 smart host mx.here.example: ") !=
+          std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a certificate that was verified for one host is not another's") {
+    auto route_of = [this](const std::string& domain) {
+        Route route;
+        auto task = [&]() -> smtp::Task<void> { route = co_await router.route(domain, nullptr); };
+        run(task());
+        return route;
+    };
+    CHECK(route_of("there.example").destination == route_of("twin.example").destination);
+    settings.delivery.tls = "verify";
+    CHECK(route_of("there.example").destination != route_of("twin.example").destination);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host cannot be found") {
     settings.delivery.smart_host = "relay.unknown.example";
     const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);

@@ -298,6 +298,20 @@ TEST_CASE("an IPv6 address is an address too") {
     CHECK(verdicts.at(0).host == "mx.example [::1]");
 }
 
+TEST_CASE("an address that is a host's only name is no less verified") {
+    KindServer script;
+    ScriptedServer server(std::ref(script), AF_INET6);
+    Client client;
+    smtp::ConnectOutcome outcome;
+    auto task = [&]() -> smtp::Task<void> {
+        const smtp::Endpoint endpoint{"::1", "::1", server.port(), smtp::TlsPolicy::verify};
+        outcome = co_await client.connector->connect(endpoint);
+    };
+    client.run(task());
+    CHECK_FALSE(outcome.connection);
+    CHECK(outcome.failure.reply.text() == "the host does not offer TLS, and it is asked for");
+}
+
 TEST_CASE("a hundred connections at once each carry two messages") {
     KindServer script;
     ScriptedServer server(std::ref(script));

@@ -39,9 +39,12 @@ std::string MessageId::text() const {
 }
 
 TimePoint MessageId::arrival() const {
-    // An id made by hand may lie centuries ahead; the clock's range ends in 2262.
+    // An id made by hand may lie centuries off; the clock's range is 1677 to 2262, and less for
+    // differences.
+    constexpr std::uint64_t k_earliest = 0x0150'0000'0000'0000;  // in 1900
     constexpr std::uint64_t k_latest = 0x0280'0000'0000'0000;
-    const FiletimeTicks ticks{static_cast<std::int64_t>(std::min(filetime_, k_latest))};
+    const FiletimeTicks ticks{
+        static_cast<std::int64_t>(std::clamp(filetime_, k_earliest, k_latest))};
     return TimePoint{std::chrono::duration_cast<TimePoint::duration>(ticks - k_filetime_epoch)};
 }
 

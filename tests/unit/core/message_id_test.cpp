@@ -41,5 +41,9 @@ TEST_CASE("only 24 lowercase hex digits are an id") {
     CHECK_FALSE(MessageId::parse("0123456789abcdef0123456"));
     CHECK_FALSE(MessageId::parse("0123456789abcdef0123456g"));
     CHECK_FALSE(MessageId::parse(""));
-    CHECK(MessageId::parse("ffffffffffffffffffffffff")->arrival() > TimePoint{});
+    const auto latest = MessageId::parse("ffffffffffffffffffffffff")->arrival();
+    const auto earliest = MessageId::parse("000000000000000000000000")->arrival();
+    CHECK(latest > TimePoint{});
+    CHECK(earliest < TimePoint{});
+    CHECK(std::chrono::system_clock::now() - earliest > std::chrono::hours{24} * 365 * 100);
 }

@@ -170,6 +170,11 @@ class Queue {
     [[nodiscard]] Result<std::optional<QueuedMessage>> claim(const MessageId& id,
                                                              TimePoint due_by) const;
 
+    /// Puts off a message that is due by `due_by` without a look at it: it is due at
+    /// `next_attempt`. False where it is gone, another's, or not due.
+    [[nodiscard]] Result<bool> put_off(const MessageId& id, TimePoint due_by,
+                                       TimePoint next_attempt) const;
+
     /// Takes up a `.pickup` file that a process left, counting the crash. Nothing where it is gone
     /// or another's, or where the message was made canonical already (then the file is removed).
     [[nodiscard]] Result<std::optional<TakenPickup>> resume(const MessageId& id) const;

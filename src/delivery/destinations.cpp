@@ -1,17 +1,27 @@
 #include "delivery/destinations.hpp"
 
+#include "delivery/retry_policy.hpp"
+
 #include <algorithm>
-#include <chrono>
-#include <optional>
+#include <deque>
+#include <utility>
 
 namespace mailroot::delivery {
 
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::steady_clock;
 
 // Long enough for the next message of a burst, too short to be a burden to the host (Postfix: 2 s).
 constexpr auto k_linger = 2s;
+
+// By count alone the slowest host of several would collect all connections (Postfix's
+// smtp_connection_reuse_time_limit).
+constexpr auto k_longest_use = 5min;
+
+// Before this many are known, none is worth looking for.
+constexpr std::size_t k_few = 1000;
 
 /// Whether the host hung up and has the message for nobody. Where it said 421 it does not have it,
 /// and otherwise, if it cannot.
@@ -34,6 +44,7 @@ struct Destinations::Letter {
     OpenMessage open;
     std::vector<Verdict> verdicts;
     bool decided = false;
+    bool being_sent = false;
     bool sent_again = false;  ///< once, over a new connection
     smtp::Signal changed;
 
@@ -45,13 +56,20 @@ struct Destinations::Letter {
 };
 
 struct Destinations::Destination {
-    Destination(smtp::Loop& loop, std::string key) : name(std::move(key)), changed(loop) {}
+    Destination(smtp::Loop& loop, std::string key, const config::Settings::Delivery& settings)
+        : name(std::move(key)),
+          concurrency(settings.connections_per_domain, shortest_wait(settings)),
+          changed(loop) {}
 
     const std::string name;
-    std::vector<smtp::Endpoint> endpoints;  ///< of the newest route
+    std::vector<smtp::Endpoint> endpoints;    ///< of the newest route
+    std::map<std::string, Time> unreachable;  ///< by address, until when it is tried last
     std::deque<std::shared_ptr<Letter>> ready;
     std::size_t workers = 0;
     std::size_t hungry = 0;  ///< workers whose next step is to take a letter
+    Concurrency concurrency;
+    Verdict why_dead;
+    Room told;  ///< the room that was told last
     smtp::Signal changed;
 
     /// Nobody can be reached: what is ready has its verdict.
@@ -59,6 +77,28 @@ struct Destinations::Destination {
         for (const auto& letter : std::exchange(ready, {})) {
             letter->decide({letter->envelope.recipients.size(), verdict});
         }
+    }
+
+    /// Nothing is known of it that a stranger would not have.
+    [[nodiscard]] bool is_stranger(Time now) const {
+        return workers == 0 && ready.empty() && !concurrency.is_dead(now);
+    }
+
+    [[nodiscard]] Room room() const {
+        return {2 * concurrency.connections(), concurrency.dead_until()};
+    }
+};
+
+/// What a worker sends over.
+struct Destinations::Connection {
+    std::unique_ptr<smtp::ClientConnection> line;  ///< null: none is open
+    std::size_t sent = 0;
+    Time opened{};
+
+    /// While nothing was sent the host may have hung up.
+    [[nodiscard]] bool usable() const { return line && line->usable(); }
+    [[nodiscard]] bool is_worn(Time now, std::size_t most) const {
+        return sent >= most || now - opened >= k_longest_use;
     }
 };
 
@@ -71,17 +111,78 @@ Destinations::Destinations(smtp::Loop& loop, smtp::Connector& connector,
 
 Destinations::~Destinations() = default;
 
+void Destinations::on_room(std::function<void(const std::string&, Room)> changed) {
+    room_changed_ = std::move(changed);
+}
+
 smtp::Task<std::vector<Verdict>> Destinations::deliver(Route route, Envelope envelope,
                                                        OpenMessage open) {
-    auto& destination = destinations_[route.destination];
-    if (!destination) destination = std::make_unique<Destination>(loop_, route.destination);
-    destination->endpoints = std::move(route.endpoints);
-    const auto letter = std::make_shared<Letter>(loop_, std::move(envelope), std::move(open));
-    destination->ready.push_back(letter);
-    destination->changed.notify();
-    start_workers(*destination);
+    const auto letter = hand_in(std::move(route), std::move(envelope), std::move(open));
     while (!letter->decided) co_await letter->changed.wait();
     co_return std::move(letter->verdicts);
+}
+
+smtp::Task<std::optional<std::vector<Verdict>>> Destinations::deliver_soon(
+    Route route, Envelope envelope, OpenMessage open, std::chrono::milliseconds patience) {
+    const auto until = steady_clock::now() + patience;
+    const auto name = route.destination;
+    const auto letter = hand_in(std::move(route), std::move(envelope), std::move(open));
+    while (!letter->decided) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+        if (letter->being_sent) {
+            co_await letter->changed.wait();
+        } else if (left > 0ms) {
+            co_await letter->changed.wait_for(left);
+        } else {
+            std::erase(destinations_.at(name)->ready, letter);
+            co_return std::nullopt;
+        }
+    }
+    co_return std::move(letter->verdicts);
+}
+
+std::shared_ptr<Destinations::Letter> Destinations::hand_in(Route route, Envelope envelope,
+                                                            OpenMessage open) {
+    auto& destination = destination_of(route);
+    const auto letter = std::make_shared<Letter>(loop_, std::move(envelope), std::move(open));
+    if (!route.asked_for && destination.concurrency.is_dead(steady_clock::now())) {
+        letter->decide({letter->envelope.recipients.size(), destination.why_dead});
+        return letter;
+    }
+    destination.endpoints = std::move(route.endpoints);
+    destination.ready.push_back(letter);
+    destination.changed.notify();
+    start_workers(destination);
+    return letter;
+}
+
+Destinations::Destination& Destinations::destination_of(Route& route) {
+    if (destinations_.size() > std::max(k_few, forget_at_)) forget_strangers();
+    auto& destination = destinations_[route.destination];
+    if (!destination)
+        destination = std::make_unique<Destination>(loop_, route.destination, settings_);
+    return *destination;
+}
+
+/// Those that were dead, and that nobody asked for since. Looked for when they may have doubled, so
+/// that it costs each of them little.
+void Destinations::forget_strangers() {
+    const auto now = steady_clock::now();
+    for (auto at = destinations_.begin(); at != destinations_.end();) {
+        const auto entry = at++;
+        if (entry->second->is_stranger(now)) forget(entry->first);
+    }
+    forget_at_ = 2 * destinations_.size();
+}
+
+void Destinations::forget(std::string name) {
+    destinations_.erase(name);
+    room_changed_(name, Room{});
+}
+
+void Destinations::tell_room(Destination& destination) {
+    const auto room = destination.room();
+    if (room != std::exchange(destination.told, room)) room_changed_(destination.name, room);
 }
 
 smtp::Task<void> Destinations::close() {
@@ -92,78 +193,98 @@ smtp::Task<void> Destinations::close() {
 
 void Destinations::start_workers(Destination& destination) {
     while (destination.hungry < destination.ready.size() &&
-           destination.workers < settings_.connections_per_domain &&
+           destination.workers < destination.concurrency.connections() &&
            connections_ < settings_.connections) {
         ++connections_;
         ++destination.workers;
         ++destination.hungry;
+        last_served_ = destination.name;
         workers_.start(work(destination));
     }
 }
 
+/// A connection is free: whoever comes after the one who had the last.
 void Destinations::start_all_workers() {
-    for (auto& [name, destination] : destinations_) start_workers(*destination);
+    const auto first = destinations_.upper_bound(last_served_);
+    for (auto at = first; at != destinations_.end(); ++at) start_workers(*at->second);
+    for (auto at = destinations_.begin(); at != first; ++at) start_workers(*at->second);
 }
 
 smtp::Task<void> Destinations::work(Destination& destination) {
     co_await send_letters(destination);
     --destination.hungry;
     --destination.workers;
-    if (destination.workers == 0 && destination.ready.empty()) {
-        destinations_.erase(std::string(destination.name));
-    }
+    if (destination.is_stranger(steady_clock::now())) forget(destination.name);
     // Only the limit for all can have kept another destination waiting for this one's connection.
     const bool was_full = connections_-- >= settings_.connections;
     if (was_full) start_all_workers();
 }
 
 smtp::Task<void> Destinations::send_letters(Destination& destination) {
-    std::unique_ptr<smtp::ClientConnection> connection;
-    std::size_t sent = 0;
-    while (co_await letter_waits(destination, connection != nullptr)) {
-        // While we waited the host may have hung up.
-        if (connection && !connection->usable()) connection.reset();
-        if (connection && sent >= settings_.messages_per_connection) {
-            co_await connection->quit();
-            connection.reset();
-        }
-        if (!connection) {
-            auto outcome = co_await connect(destination);
-            if (!outcome.connection) {
-                // With other connections open it is this one that was too many.
-                if (destination.workers == 1) destination.decide_all(outcome.failure);
-                co_return;
-            }
-            connection = std::move(outcome.connection);
-            sent = 0;
-        }
-        if (!destination.ready.empty()) {
-            co_await send_next(destination, *connection, sent > 0);
-            ++sent;
-        }
-        if (!connection->usable()) connection.reset();
+    Connection connection;
+    while (co_await letter_waits(destination, connection.line != nullptr)) {
+        const bool open = co_await is_open(destination, connection);
+        if (!open) co_return;
+        if (!destination.ready.empty()) co_await send_next(destination, connection);
+        if (!connection.usable()) connection.line.reset();
     }
-    if (connection) co_await connection->quit();
+    if (connection.line) co_await connection.line->quit();
 }
 
 smtp::Task<bool> Destinations::letter_waits(Destination& destination, bool linger) {
-    const auto until = std::chrono::steady_clock::now() + k_linger;
+    const auto until = steady_clock::now() + k_linger;
     while (linger && destination.ready.empty() && !closing_) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            until - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_clock::now());
         if (left <= 0ms) break;
         co_await destination.changed.wait_for(left);
     }
     co_return !destination.ready.empty();
 }
 
-smtp::Task<smtp::ConnectOutcome> Destinations::connect(const Destination& destination) {
+/// Whether something can be sent over it now, if need be over a new one. Where not, and there is
+/// no other, all that is ready has its verdict.
+smtp::Task<bool> Destinations::is_open(Destination& destination, Connection& connection) {
+    if (!connection.usable()) connection.line.reset();
+    const bool worn = connection.is_worn(steady_clock::now(), settings_.messages_per_connection);
+    if (connection.line && worn) {
+        co_await connection.line->quit();
+        connection.line.reset();
+    }
+    if (connection.line) co_return true;
+
+    auto outcome = co_await connect(destination);
+    connection = {std::move(outcome.connection), 0, steady_clock::now()};
+    if (connection.line) {
+        destination.concurrency.greeted();
+        start_workers(destination);
+    } else if (destination.workers > 1) {
+        // With other connections open it is this one that was too many.
+        destination.concurrency.refused(destination.workers - 1);
+    } else {
+        destination.concurrency.unreachable(connection.opened);
+        destination.why_dead = outcome.failure;
+        destination.decide_all(outcome.failure);
+    }
+    tell_room(destination);
+    co_return connection.line != nullptr;
+}
+
+smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination) {
     // A copy: a newer route may replace the list while we wait.
-    const auto endpoints = destination.endpoints;
+    auto endpoints = destination.endpoints;
+    std::ranges::stable_partition(endpoints, [&, now = steady_clock::now()](const auto& endpoint) {
+        const auto found = destination.unreachable.find(endpoint.address);
+        return found == destination.unreachable.end() || found->second <= now;
+    });
     std::optional<Verdict> failure;
     for (const auto& endpoint : endpoints) {
         auto outcome = co_await connector_.connect(endpoint);
-        if (outcome.connection) co_return outcome;
+        if (outcome.connection) {
+            destination.unreachable.erase(endpoint.address);
+            co_return outcome;
+        }
+        destination.unreachable[endpoint.address] = steady_clock::now() + shortest_wait(settings_);
         // One host that may be back outweighs one that never takes mail.
         if (!failure || failure->kind == Verdict::Kind::failed)
             failure = std::move(outcome.failure);
@@ -173,25 +294,41 @@ smtp::Task<smtp::ConnectOutcome> Destinations::connect(const Destination& destin
     co_return none;
 }
 
-smtp::Task<void> Destinations::send_next(Destination& destination,
-                                         smtp::ClientConnection& connection, bool reused) {
+smtp::Task<void> Destinations::send_next(Destination& destination, Connection& connection) {
     const auto letter = destination.ready.front();
     destination.ready.pop_front();
+    letter->being_sent = true;
     --destination.hungry;
     const auto message = letter->open();
-    auto verdicts = co_await connection.send(letter->envelope, *message);
+    auto verdicts = co_await connection.line->send(letter->envelope, *message);
     ++destination.hungry;
-    // Between two messages a host may hang up; that says nothing of the second one.
+    const bool reused = connection.sent++ > 0;
     // A host that answered nothing was gone before: it would have had the message at a later
     // attempt as well.
-    const bool can_have_it = connection.was_answered() && message->read_to_the_end();
-    const bool again = reused && !connection.usable() && is_lost(verdicts, can_have_it) &&
-                       !std::exchange(letter->sent_again, true);
-    if (again) {
+    const bool can_have_it = connection.line->was_answered() && message->read_to_the_end();
+    const bool lost = !connection.line->usable() && is_lost(verdicts, can_have_it);
+    // Between two messages a host may hang up; that says nothing of the second one.
+    if (lost && reused && !std::exchange(letter->sent_again, true)) {
+        letter->being_sent = false;
         destination.ready.push_front(letter);
-    } else {
-        letter->decide(std::move(verdicts));
+        co_return;
     }
+    if (lost) {
+        note_lost(destination, verdicts);
+    } else {
+        destination.concurrency.answered();
+        start_workers(destination);
+    }
+    tell_room(destination);
+    letter->decide(std::move(verdicts));
+}
+
+void Destinations::note_lost(Destination& destination, const std::vector<Verdict>& verdicts) {
+    const auto now = steady_clock::now();
+    destination.concurrency.lost(now);
+    if (!destination.concurrency.is_dead(now)) return;
+    destination.why_dead = verdicts.front();
+    destination.decide_all(destination.why_dead);
 }
 
 }  // namespace mailroot::delivery

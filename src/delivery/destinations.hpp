@@ -3,14 +3,16 @@
 #include "config/settings.hpp"
 #include "core/envelope.hpp"
 #include "core/verdict.hpp"
+#include "delivery/concurrency.hpp"
 #include "delivery/router.hpp"
 #include "smtp/client.hpp"
 #include "smtp/loop.hpp"
 
-#include <deque>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,21 +25,42 @@ class OutgoingMessage : public smtp::MessageSource {
     [[nodiscard]] virtual bool read_to_the_end() const = 0;
 };
 
-/// Hands messages to other hosts. Each destination has a ready queue and connections of its own, at
-/// most `delivery.connectionsPerDomain`, in all at most `delivery.connections`; a connection takes
-/// up to `delivery.messagesPerConnection` messages and stays open for a moment after the last.
+/// Hands messages to other hosts. Each destination has a ready queue and connections of its own: as
+/// many as it bears (Concurrency), at most `delivery.connectionsPerDomain`, in all at most
+/// `delivery.connections`. A connection takes up to `delivery.messagesPerConnection` messages, for
+/// a limited time, and stays open for a moment after the last. Where nobody can be reached, one
+/// connection is tried, and until it is time for the first retry all has its verdict.
 class Destinations {
  public:
     /// Opens the message for one more reading.
     using OpenMessage = std::function<std::unique_ptr<OutgoingMessage>()>;
+
+    using Time = Concurrency::Time;
+
+    /// What a destination has room for.
+    struct Room {
+        std::size_t messages = k_room_of_stranger;  ///< in hand at once, so that none waits long
+        Time dead_until{};                          ///< until then its messages have their verdict
+        friend bool operator==(const Room&, const Room&) = default;
+    };
+    /// One is sent, the next one is at hand.
+    static constexpr std::size_t k_room_of_stranger = 2;
 
     /// What is referred to must outlive this; wait for close() before it is destroyed.
     Destinations(smtp::Loop& loop, smtp::Connector& connector,
                  const config::Settings::Delivery& settings);
     ~Destinations();
 
+    /// Calls `changed` with the destination's name when its room is another one. One that was
+    /// never told of is a stranger; so is one that is told to be.
+    void on_room(std::function<void(const std::string&, Room)> changed);
+
     /// One verdict for each recipient of `envelope`. `route` is remote.
     smtp::Task<std::vector<Verdict>> deliver(Route route, Envelope envelope, OpenMessage open);
+
+    /// The same; nothing where no connection is free for it within `patience`.
+    smtp::Task<std::optional<std::vector<Verdict>>> deliver_soon(
+        Route route, Envelope envelope, OpenMessage open, std::chrono::milliseconds patience);
 
     /// Waits until all that was handed in is decided, and says goodbye on all connections.
     smtp::Task<void> close();
@@ -45,15 +68,22 @@ class Destinations {
  private:
     struct Letter;
     struct Destination;
+    struct Connection;
 
+    std::shared_ptr<Letter> hand_in(Route route, Envelope envelope, OpenMessage open);
+    Destination& destination_of(Route& route);
+    void forget_strangers();
+    void forget(std::string name);
+    void tell_room(Destination& destination);
     void start_workers(Destination& destination);
     void start_all_workers();
     smtp::Task<void> work(Destination& destination);
     smtp::Task<void> send_letters(Destination& destination);
     smtp::Task<bool> letter_waits(Destination& destination, bool linger);
-    smtp::Task<smtp::ConnectOutcome> connect(const Destination& destination);
-    smtp::Task<void> send_next(Destination& destination, smtp::ClientConnection& connection,
-                               bool reused);
+    smtp::Task<bool> is_open(Destination& destination, Connection& connection);
+    smtp::Task<smtp::ConnectOutcome> connect(Destination& destination);
+    smtp::Task<void> send_next(Destination& destination, Connection& connection);
+    void note_lost(Destination& destination, const std::vector<Verdict>& verdicts);
 
     smtp::Loop& loop_;
     smtp::Connector& connector_;
@@ -61,6 +91,9 @@ class Destinations {
     smtp::TaskGroup workers_;
     std::size_t connections_ = 0;  ///< one for each worker of all destinations
     std::map<std::string, std::unique_ptr<Destination>> destinations_;
+    std::string last_served_;    ///< of those that waited for a connection of another's
+    std::size_t forget_at_ = 0;  ///< destinations, when those are looked for that may go
+    std::function<void(const std::string&, Room)> room_changed_ = [](const auto&, Room) {};
     bool closing_ = false;
 };
 

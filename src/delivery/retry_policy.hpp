@@ -11,6 +11,14 @@ namespace mailroot::delivery {
 [[nodiscard]] TimePoint next_attempt(const config::Settings::Delivery& policy, TimePoint now,
                                      int attempts, double jitter);
 
+/// The same for a message whose attempts were not counted, for nobody could be reached: its age
+/// says how many there would have been.
+[[nodiscard]] TimePoint next_attempt_by_age(const config::Settings::Delivery& policy,
+                                            TimePoint arrival, TimePoint now, double jitter);
+
+/// No message that was deferred comes back before this.
+[[nodiscard]] std::chrono::milliseconds shortest_wait(const config::Settings::Delivery& policy);
+
 /// Whether it is time to give up. Asked only after an attempt failed: an outage of ours expires
 /// nothing untried.
 [[nodiscard]] bool is_expired(const config::Settings::Delivery& policy, TimePoint arrival,

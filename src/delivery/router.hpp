@@ -27,6 +27,8 @@ struct Route {
     std::string destination;  ///< the same for domains with the same hosts and TLS policy
     std::vector<smtp::Endpoint> endpoints;
     Verdict verdict;
+    bool asked_for =
+        false;  ///< somebody asks for it now, also where nobody was reached just before
 };
 
 /// Mail that its host asked for: by ETRN, or by ATRN over a connection of its own.

@@ -124,6 +124,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
 
     std::map<std::string, int> recipient_codes;  ///< by address; else 250
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
+    std::chrono::milliseconds greeting_takes{1};
     int lost_after = -1;            ///< messages until each connection is lost between two
     int gone_after = -1;            ///< messages until each connection is lost at the end of one
     bool gone_with_a_word = false;  ///< the host answered something before
@@ -215,7 +216,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
 inline mailroot::smtp::Task<mailroot::smtp::ConnectOutcome> FakeHosts::connect(
     mailroot::smtp::Endpoint endpoint) {
     ++connections;
-    co_await mailroot::smtp::pause(std::chrono::milliseconds{1});
+    co_await mailroot::smtp::pause(greeting_takes);
     mailroot::smtp::ConnectOutcome outcome;
     const auto found = connect_codes.find(endpoint.address);
     if (found != connect_codes.end()) {

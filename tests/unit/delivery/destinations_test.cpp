@@ -6,6 +6,7 @@
 
 using namespace mailroot;
 using namespace mailroot::delivery;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -168,4 +169,107 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a host that is down outweighs one that never
         };
         run(task());
     }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "who cannot be reached is probed by one connection, once") {
+    settings.delivery.retry = {1h};
+    hosts.connect_codes["192.0.2.1"] = 0;
+    CHECK(deliver(*this, 50) == std::vector<Verdict::Kind>(50, Verdict::Kind::deferred));
+    CHECK(deliver(*this, 50) == std::vector<Verdict::Kind>(50, Verdict::Kind::deferred));
+    CHECK(hosts.connections == 1);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "after the rest it is probed again, and is a host like any other") {
+    settings.delivery.retry = {1ms};
+    hosts.connect_codes["192.0.2.1"] = 0;
+    deliver(*this, 1);
+    hosts.connect_codes.clear();
+    run(smtp::pause(2ms));
+    CHECK(deliver(*this, 3) == std::vector<Verdict::Kind>(3, Verdict::Kind::delivered));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "what somebody asks for is tried where nobody was reached") {
+    settings.delivery.retry = {1h};
+    hosts.connect_codes["192.0.2.1"] = 0;
+    deliver(*this, 1);
+    hosts.connect_codes.clear();
+    auto task = [&]() -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        auto route = route_to("192.0.2.1");
+        route.asked_for = true;
+        const auto verdicts = co_await destinations.deliver(route, to("r"), open);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+    };
+    run(task());
+    // It is back: so it is for all.
+    CHECK(deliver(*this, 1).front() == Verdict::Kind::delivered);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a host that drops three connections in a row is left alone") {
+    settings.delivery.retry = {1h};
+    settings.delivery.connections_per_domain = 1;
+    hosts.lost_after = 0;
+    CHECK(deliver(*this, 20) == std::vector<Verdict::Kind>(20, Verdict::Kind::deferred));
+    CHECK(hosts.connections == 3);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "of two hosts the one that was down is tried last") {
+    settings.delivery.retry = {1h};
+    settings.delivery.messages_per_connection = 1;
+    settings.delivery.connections_per_domain = 1;
+    hosts.connect_codes["192.0.2.1"] = 0;
+    auto task = [&]() -> smtp::Task<void> {
+        for (int i = 0; i < 5; ++i) {
+            auto open = [] { return std::make_unique<Text>(); };
+            auto route = route_to("192.0.2.1");
+            route.endpoints.push_back({"mx2", "192.0.2.2", 25});
+            const auto verdicts = co_await destinations.deliver(route, to("r"), open);
+            CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+        }
+    };
+    run(task());
+    CHECK(hosts.connections == 6);  // five, and one in vain
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "room grows with a greeting, is told, and ends with a death") {
+    settings.delivery.retry = {1h};
+    std::vector<Destinations::Room> rooms;
+    destinations.on_room([&](const std::string& name, Destinations::Room room) {
+        CHECK(name == "192.0.2.1");
+        rooms.push_back(room);
+    });
+    deliver(*this, 1);
+    REQUIRE(rooms.size() == 2);
+    CHECK(rooms[0].messages == 40);
+    CHECK(rooms[1] == Destinations::Room{});
+    hosts.connect_codes["192.0.2.1"] = 0;
+    deliver(*this, 1);
+    REQUIRE(rooms.size() == 3);
+    CHECK(rooms[2].messages == 2);
+    CHECK(rooms[2].dead_until > std::chrono::steady_clock::now() + 50min);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "who cannot wait is told so, unless it is being sent") {
+    settings.delivery.connections_per_domain = 1;
+    hosts.greeting_takes = 200ms;
+    std::optional<std::vector<Verdict>> impatient;
+    std::optional<std::vector<Verdict>> patient;
+    auto one = [&](std::chrono::milliseconds patience,
+                   std::optional<std::vector<Verdict>>& verdicts) -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        verdicts =
+            co_await destinations.deliver_soon(route_to("192.0.2.1"), to("r"), open, patience);
+    };
+    auto all = [&]() -> smtp::Task<void> {
+        smtp::TaskGroup group(loop);
+        group.start(one(1ms, impatient));
+        group.start(one(1h, patient));
+        co_await group.idle();
+    };
+    run(all());
+    CHECK_FALSE(impatient);
+    REQUIRE(patient);
+    CHECK(patient->at(0).kind == Verdict::Kind::delivered);
+    CHECK(hosts.delivered.size() == 1);
 }

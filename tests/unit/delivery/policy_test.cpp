@@ -1,7 +1,6 @@
 #include "delivery/local_domains.hpp"
 #include "delivery/rescan.hpp"
 #include "delivery/retry_policy.hpp"
-#include "delivery/schedule.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,6 +26,30 @@ TEST_CASE("attempts follow the schedule, and its last step again and again") {
         CHECK(next_attempt(policy, now, row.attempts, -1) ==
               now + std::chrono::seconds{row.delay} * 9 / 10);
     }
+}
+
+TEST_CASE("where attempts are not counted, the age says how many there would have been") {
+    const config::Settings::Delivery policy;
+    const TimePoint arrival{1'800'000'000s};
+    struct Row {
+        std::chrono::minutes age;
+        std::chrono::minutes delay;
+    };
+    for (const auto& row :
+         {Row{0min, 15min}, Row{14min, 15min}, Row{15min, 30min}, Row{44min, 30min},
+          Row{45min, 60min}, Row{105min, 240min}, Row{40h, 240min}}) {
+        CAPTURE(row.age.count());
+        const auto now = arrival + row.age;
+        CHECK(next_attempt_by_age(policy, arrival, now, 0) == now + row.delay);
+    }
+}
+
+TEST_CASE("no message comes back before the shortest step of the schedule") {
+    config::Settings::Delivery policy;
+    policy.retry = {60min, 10min};
+    CHECK(shortest_wait(policy) == 9min);
+    const TimePoint now{1'800'000'000s};
+    CHECK(next_attempt(policy, now, 2, -1) - now == shortest_wait(policy));
 }
 
 TEST_CASE("a message expires two days after its arrival") {
@@ -75,40 +98,6 @@ TEST_CASE("a remote domain is known by its name, else by the longest pattern") {
     CHECK(user_of("b.a.example") == "long");
     CHECK(user_of("b.example") == "short");
     CHECK(user_of("example") == "");
-}
-
-TEST_CASE("the schedule gives what is due, earliest first, each once") {
-    Schedule schedule(100);
-    const TimePoint now{1'800'000'000s};
-    const MessageId a(1, 0), b(2, 0), c(3, 0);
-    CHECK_FALSE(schedule.earliest());
-    schedule.set(a, now + 2s);
-    schedule.set(b, now + 1s);
-    schedule.set(c, now + 9s);
-    schedule.set(c, now);
-    CHECK(schedule.size() == 3);
-    CHECK(schedule.earliest() == now);
-    CHECK(schedule.take_due(now + 1s) == c);
-    CHECK(schedule.take_due(now + 1s) == b);
-    CHECK_FALSE(schedule.take_due(now + 1s));
-    schedule.forget(a);
-    CHECK(schedule.size() == 0);
-}
-
-TEST_CASE("of a large queue the schedule holds what is due soonest, and knows of the rest") {
-    Schedule schedule(4);
-    const TimePoint now{1'800'000'000s};
-    for (const int due : {9, 3, 7, 1, 8, 2}) {
-        schedule.set(MessageId(static_cast<std::uint64_t>(due), 0),
-                     now + std::chrono::seconds{due});
-    }
-    CHECK(schedule.size() == 4);
-    CHECK_FALSE(schedule.look_needed());
-    for (const std::uint64_t next : {1, 2})
-        CHECK(schedule.take_due(now + 1h) == MessageId(next, 0));
-    CHECK(schedule.look_needed() == now + 8s);
-    schedule.look_begins();
-    CHECK_FALSE(schedule.look_needed());
 }
 
 TEST_CASE("looking at a large folder takes little of the time where events tell of changes") {

@@ -83,6 +83,7 @@ class Service {
           recovery_(engine.context, *engine.reactor),
           loops_(engine.loop) {
         use(std::move(files));
+        engine.pickup_courier->set_patience(k_pickup_patience);
         engine.context.moved_on = [this] { folder_sync_.wanted(); };
         engine.context.accepted = [this](const MessageId& id) {
             queue_.waits(id, engine_.context.clock.now());
@@ -120,6 +121,9 @@ class Service {
         server_.use(std::move(files.secrets));
         intake_.use(std::move(files.recipients));
     }
+
+    // A host that has no connection free for so long is slow.
+    static constexpr std::chrono::seconds k_pickup_patience = 1s;
 
     // Files in hand at once: each is a descriptor, and with a slow host a connection.
     static constexpr std::size_t k_attempts = 1000;

@@ -18,6 +18,15 @@ Verdict our_verdict(int code, std::string_view enhanced_code, std::string text) 
     return {kind_of(code), reply(code, enhanced_code, std::move(text)), ""};
 }
 
+/// The one that all legs go to; empty where there are several, or Drop.
+std::string only_destination(const std::vector<Leg>& legs) {
+    const auto same = [&](const Leg& leg) {
+        return leg.route.kind == Route::Kind::remote &&
+               leg.route.destination == legs.front().route.destination;
+    };
+    return !legs.empty() && std::ranges::all_of(legs, same) ? legs.front().route.destination : "";
+}
+
 }  // namespace
 
 AttemptResult& AttemptResult::operator+=(const AttemptResult& other) {
@@ -56,15 +65,20 @@ struct Courier::Round {
     }
 };
 
-smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message,
-                                           std::shared_ptr<const Called> called) {
+smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message, AttemptOptions options) {
+    const auto& called = options.called;
     Round round(std::move(message), called != nullptr);
     if (!co_await finish_hand_overs(round)) co_return round.result;
     auto legs = co_await plan_legs(router_, round.envelope(), called.get());
+    round.result.destination = only_destination(legs);
+    round.result.crowded = !round.result.destination.empty() && options.has_room &&
+                           !options.has_room(round.result.destination);
+    if (round.result.crowded) co_return round.result;
     round.open_legs = legs.size();
     smtp::TaskGroup running(context_.loop);
     std::vector<Leg> turned;
     for (auto& leg : legs) {
+        leg.route.asked_for = called != nullptr || options.asked_for;
         if (leg.route.kind == Route::Kind::turned) {
             turned.push_back(std::move(leg));
         } else {

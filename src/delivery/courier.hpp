@@ -7,8 +7,10 @@
 #include "folders/queue.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace mailroot::delivery {
@@ -20,8 +22,19 @@ struct AttemptResult {
     std::uint64_t failed = 0;
     std::uint64_t badmail = 0;
     std::optional<TimePoint> next_attempt;  ///< where something waits in Queue
+    std::string destination;                ///< the only one that the message had; else empty
+    bool crowded = false;                   ///< that one had no room: nothing was done
 
+    /// Adds up the counts.
     AttemptResult& operator+=(const AttemptResult& other);
+};
+
+/// What is special about an attempt.
+struct AttemptOptions {
+    std::shared_ptr<const Called> called{};  ///< a host asks for this just now
+    bool asked_for = false;  ///< somebody does: tried where nobody was reached just before, too
+    /// Whether a destination has room for a message that goes nowhere else; none: it has.
+    std::function<bool(const std::string& destination)> has_room{};
 };
 
 /// Attempts messages of Queue. Whoever has claimed one hands it over here; when attempt() returns
@@ -32,9 +45,10 @@ class Courier {
     Courier(const Context& context, Router& router, Destinations& destinations)
         : context_(context), router_(router), destinations_(destinations) {}
 
-    /// `called` is what a host asks for just now, with the connection it may be asked over.
-    smtp::Task<AttemptResult> attempt(folders::QueuedMessage message,
-                                      std::shared_ptr<const Called> called = nullptr);
+    smtp::Task<AttemptResult> attempt(folders::QueuedMessage message, AttemptOptions options);
+    smtp::Task<AttemptResult> attempt(folders::QueuedMessage message) {
+        return attempt(std::move(message), AttemptOptions{});
+    }
 
     /// The same for a message that was tried already: `verdicts` are those of its recipients, one
     /// each.

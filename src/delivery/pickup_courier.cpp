@@ -102,8 +102,10 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
         return std::make_unique<FileMessage>(context_,
                                              taken.file.reader(taken.message, taken.added));
     };
-    auto verdicts = co_await courier_.destinations().deliver(
-        leg.route, envelope_of(leg, taken.message.envelope), open);
+    auto decided = co_await courier_.destinations().deliver_soon(
+        leg.route, envelope_of(leg, taken.message.envelope), open, patience_);
+    if (!decided) co_return co_await let_wait(taken);
+    auto& verdicts = *decided;
     const auto delivered = note_delivered(taken, leg, verdicts);
     PickupResult result;
     if (delivered == verdicts.size()) {
@@ -177,6 +179,16 @@ Result<void> PickupCourier::make_canonical(Taken& taken) const {
     // be sent again. What cannot be removed goes with the message.
     (void)taken.file.remove();
     return {};
+}
+
+/// Its host is slow: in Queue it takes no place while it waits.
+smtp::Task<PickupResult> PickupCourier::let_wait(Taken& taken) {
+    auto write = [&] { return make_canonical(taken); };
+    auto written = co_await on_disk(context_, write);
+    if (!written) co_return co_await put_back(taken, written.error());
+    PickupResult result;
+    result.next_attempt = context_.clock.now();
+    co_return result;
 }
 
 smtp::Task<PickupResult> PickupCourier::queue_up(Taken& taken, std::vector<Verdict> verdicts) {

@@ -6,6 +6,7 @@
 #include "folders/badmail.hpp"
 #include "folders/queue.hpp"
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,10 @@ class PickupCourier {
     PickupCourier(const Context& context, Courier& courier)
         : context_(context), courier_(courier), complaints_(context.log) {}
 
+    /// How long a file is kept from going to Queue where its host has no connection free for it. To
+    /// be called where others would wait for the place that it takes; else it is kept for ever.
+    void set_patience(std::chrono::milliseconds patience) { patience_ = patience; }
+
     /// `name` is the file's in Pickup; empty where it is not known any more.
     smtp::Task<PickupResult> attempt(folders::TakenPickup file, std::string name);
 
@@ -40,6 +45,7 @@ class PickupCourier {
     smtp::Task<PickupResult> drop_straight(Taken& taken);
     [[nodiscard]] Result<void> make_canonical(Taken& taken) const;
     smtp::Task<PickupResult> queue_up(Taken& taken, std::vector<Verdict> verdicts);
+    smtp::Task<PickupResult> let_wait(Taken& taken);
     smtp::Task<PickupResult> reject(Taken& taken, folders::BadmailReason reason,
                                     std::string explanation);
     [[nodiscard]] PickupResult leave(const Taken& taken, const Error& reason) const;
@@ -50,6 +56,7 @@ class PickupCourier {
     const Context& context_;
     Courier& courier_;
     Complaints complaints_;
+    std::chrono::milliseconds patience_ = std::chrono::hours(24);
 };
 
 }  // namespace mailroot::delivery

@@ -1,9 +1,12 @@
 #include "delivery/queue_runner.hpp"
 
 #include "delivery/rescan.hpp"
+#include "delivery/retry_policy.hpp"
 
 #include <algorithm>
+#include <random>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace mailroot::delivery {
@@ -20,7 +23,7 @@ constexpr milliseconds k_longest_wait = 1min;
 // How long events are gathered before the files are looked at.
 constexpr milliseconds k_gather{100};
 
-// Messages that are known by heart; of more than these, those that are due soonest.
+// Messages of a kind that are known by heart; of more than these, those that are due soonest.
 constexpr std::size_t k_known = 50'000;
 
 }  // namespace
@@ -36,12 +39,21 @@ QueueRunner::QueueRunner(const Context& context, Reactor& reactor, Courier& cour
       by_hand_(
           context, folders::Pickup::Place::queue, pickup_courier, attempts,
           [this](const MessageId& id, TimePoint due) { waits(id, due); }, [] {}),
-      schedule_(k_known),
+      dispatcher_(k_known),
       complaints_(context.log),
-      changed_(context.loop) {}
+      changed_(context.loop) {
+    courier.destinations().on_room([this](const std::string& destination, Destinations::Room room) {
+        dispatcher_.room(number_of(destination), room);
+        changed_.notify();
+    });
+}
+
+QueueRunner::~QueueRunner() {
+    courier_.destinations().on_room([](const std::string&, Destinations::Room) {});
+}
 
 void QueueRunner::waits(const MessageId& id, TimePoint due) {
-    schedule_.set(id, due);
+    dispatcher_.waits(id, due);
     changed_.notify();
 }
 
@@ -61,44 +73,101 @@ smtp::Task<void> QueueRunner::run() {
 
 smtp::Task<void> QueueRunner::attempt_due() {
     while (!stopping_) {
-        const auto now = context_.clock.now();
-        const auto earliest = schedule_.earliest();
-        if (to_resume_.empty() && (!earliest || *earliest > now)) {
-            const auto until = earliest.value_or(now + k_longest_wait) - now;
-            co_await changed_.wait_for(
-                std::min(k_longest_wait, std::chrono::ceil<milliseconds>(until)));
-            continue;
-        }
         co_await attempts_.room();
-        if (stopping_) break;
-        // While we waited for room, what is due may have changed.
-        if (!to_resume_.empty()) {
-            const auto id = to_resume_.extract(to_resume_.begin()).value();
-            if (active_.insert(id).second) attempts_.start(resume(id));
-        } else if (const auto id = schedule_.take_due(now)) {
-            if (active_.insert(*id).second) attempts_.start(attempt(*id, now, nullptr));
-        }
+        if (stopping_ || start_next()) continue;
+        const auto now = context_.clock.now();
+        const auto until = dispatcher_.next_due(now).value_or(now + k_longest_wait) - now;
+        co_await changed_.wait_for(
+            std::min(k_longest_wait, std::chrono::ceil<milliseconds>(until)));
     }
+}
+
+/// Starts what is to be done next; false where nothing is.
+bool QueueRunner::start_next() {
+    if (!to_resume_.empty()) {
+        const auto id = to_resume_.extract(to_resume_.begin()).value();
+        if (active_.insert(id).second) attempts_.start(resume(id));
+        return true;
+    }
+    auto next = dispatcher_.next(context_.clock.now(), steady_clock::now(), try_before());
+    if (const auto* one = std::get_if<Dispatcher::Attempt>(&next)) {
+        start(*one);
+    } else if (auto* order = std::get_if<Dispatcher::PutOff>(&next)) {
+        attempts_.start(put_off(std::move(*order)));
+    }
+    return !std::holds_alternative<std::monostate>(next);
+}
+
+void QueueRunner::start(const Dispatcher::Attempt& next) {
+    if (!active_.insert(next.id).second) return dispatcher_.done(next.place);
+    AttemptOptions options;
+    options.asked_for = next.asked_for;
+    attempts_.start(attempt(next, context_.clock.now(), std::move(options)));
+}
+
+/// Who came before this may have to hear that the message is late.
+TimePoint QueueRunner::try_before() const {
+    return context_.clock.now() - context_.settings.delivery.expire;
 }
 
 smtp::Task<void> QueueRunner::attempt_called(MessageId id, std::shared_ptr<const Called> called) {
     if (!active_.insert(id).second) co_return;
-    co_await attempt(id, folders::whenever_due(), std::move(called));
+    AttemptOptions options;
+    options.called = std::move(called);
+    const Dispatcher::Attempt next{id, Mail::tried, 0, true};
+    dispatcher_.take_place(next.place, steady_clock::now());
+    co_await attempt(next, folders::whenever_due(), std::move(options));
 }
 
-smtp::Task<void> QueueRunner::attempt(MessageId id, TimePoint due_by,
-                                      std::shared_ptr<const Called> called) {
+smtp::Task<void> QueueRunner::attempt(Dispatcher::Attempt next, TimePoint due_by,
+                                      AttemptOptions options) {
+    const auto id = next.id;
     auto claim = [this, id, due_by] { return folders::Queue(context_.mailroot).claim(id, due_by); };
     auto message = co_await on_disk(context_, claim);
+    auto place = next.place;
+    // Only now it is known where it goes.
+    auto take_place = [this, &place](const std::string& destination) {
+        const auto number = number_of(destination);
+        if (number == place) return true;
+        if (!dispatcher_.take_place(number, steady_clock::now())) return false;
+        dispatcher_.done(std::exchange(place, number));
+        return true;
+    };
+    if (!options.asked_for && !options.called) options.has_room = take_place;
     if (!message) {
         complaints_.say(id.text(), message.error());
     } else if (*message) {
         complaints_.forget(id.text());
-        const auto result = co_await courier_.attempt(std::move(**message), std::move(called));
-        if (result.next_attempt) waits(id, *result.next_attempt);
+        const auto result = co_await courier_.attempt(std::move(**message), std::move(options));
+        const auto number = number_of(result.destination);
+        if (result.crowded) dispatcher_.put_in_line(id, next.mail, number);
+        if (result.next_attempt) dispatcher_.waits(id, *result.next_attempt, number);
     }
     // Gone, another's, or not due after all: the next look knows.
+    dispatcher_.done(place);
     done_with(id);
+}
+
+/// Nobody can be reached, which these need not be told again.
+smtp::Task<void> QueueRunner::put_off(Dispatcher::PutOff order) {
+    const auto now = context_.clock.now();
+    std::vector<std::pair<MessageId, TimePoint>> put_off;
+    for (const auto& id : order.ids) {
+        const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
+        const auto due = next_attempt_by_age(context_.settings.delivery, id.arrival(), now, jitter);
+        put_off.emplace_back(id, due);
+    }
+    auto write = [this, &put_off, now] {
+        const folders::Queue queue(context_.mailroot);
+        std::erase_if(put_off, [&](const auto& one) {
+            return !queue.put_off(one.first, now, one.second).value_or(false);
+        });
+        return true;
+    };
+    co_await on_disk(context_, write);
+    // What is not put off the next look knows.
+    for (const auto& [id, due] : put_off) dispatcher_.waits(id, due, order.destination);
+    changed_.notify();
 }
 
 smtp::Task<void> QueueRunner::resume(MessageId id) {
@@ -108,7 +177,7 @@ smtp::Task<void> QueueRunner::resume(MessageId id) {
         complaints_.say(folders::pickup_name(id), file.error());
     } else if (*file) {
         const auto result = co_await pickup_courier_.attempt(std::move(**file), "");
-        if (result.next_attempt) waits(id, *result.next_attempt);
+        if (result.next_attempt) dispatcher_.waits(id, *result.next_attempt);
     }
     done_with(id);
 }
@@ -116,8 +185,7 @@ smtp::Task<void> QueueRunner::resume(MessageId id) {
 /// Somebody may have touched the file while we had it in hand: what it says now counts.
 void QueueRunner::done_with(const MessageId& id) {
     active_.erase(id);
-    if (changed_meanwhile_.erase(id) == 0) return;
-    heard_.insert(folders::message_name(id));
+    if (changed_meanwhile_.erase(id) > 0) heard_.insert(folders::message_name(id));
     changed_.notify();
 }
 
@@ -141,7 +209,7 @@ void QueueRunner::look_soon() {
 
 milliseconds QueueRunner::until_look() const {
     auto until = std::chrono::ceil<milliseconds>(next_look_ - steady_clock::now());
-    if (const auto due = schedule_.look_needed())
+    if (const auto due = dispatcher_.look_needed())
         until = std::min(until, std::chrono::ceil<milliseconds>(*due - context_.clock.now()));
     return until;
 }
@@ -172,7 +240,7 @@ smtp::Task<void> QueueRunner::look() {
     const auto rescan = context_.settings.pickup.rescan;
     // What asks for a look from here on asks for another one.
     next_look_ = steady_clock::now() + rescan;
-    schedule_.look_begins();
+    dispatcher_.look_begins();
     // Watched first: what comes while we look is told.
     if (!co_await events_.follow()) co_return;
     by_hand_.look_begins();
@@ -202,15 +270,16 @@ smtp::Task<void> QueueRunner::look() {
 }
 
 void QueueRunner::take_in(const folders::Queue::Portion& portion) {
+    const auto now = context_.clock.now();
     for (const auto& entry : portion.entries) {
         if (active_.contains(entry.id)) {
             changed_meanwhile_.insert(entry.id);
         } else if (entry.pickup) {
             to_resume_.insert(entry.id);
         } else if (entry.next_attempt < folders::held_from()) {
-            schedule_.set(entry.id, entry.next_attempt);
+            dispatcher_.found(entry.id, entry.next_attempt, now);
         } else {
-            schedule_.forget(entry.id);
+            dispatcher_.forget(entry.id);
         }
     }
     for (const auto& name : portion.foreign) by_hand_.found(name);

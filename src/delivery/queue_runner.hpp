@@ -4,9 +4,9 @@
 #include "delivery/complaints.hpp"
 #include "delivery/context.hpp"
 #include "delivery/courier.hpp"
+#include "delivery/dispatcher.hpp"
 #include "delivery/folder_events.hpp"
 #include "delivery/pickup_courier.hpp"
-#include "delivery/schedule.hpp"
 #include "smtp/loop.hpp"
 
 #include <chrono>
@@ -23,6 +23,9 @@ class QueueRunner {
     /// All must outlive it; `attempts` bounds how much is in hand at once, here and elsewhere.
     QueueRunner(const Context& context, Reactor& reactor, Courier& courier,
                 PickupCourier& pickup_courier, smtp::TaskGroup& attempts);
+    ~QueueRunner();
+    QueueRunner(const QueueRunner&) = delete;
+    QueueRunner& operator=(const QueueRunner&) = delete;
 
     /// Attempts until stop().
     smtp::Task<void> run();
@@ -37,7 +40,11 @@ class QueueRunner {
 
  private:
     smtp::Task<void> attempt_due();
-    smtp::Task<void> attempt(MessageId id, TimePoint due_by, std::shared_ptr<const Called> called);
+    bool start_next();
+    void start(const Dispatcher::Attempt& next);
+    [[nodiscard]] TimePoint try_before() const;
+    smtp::Task<void> attempt(Dispatcher::Attempt next, TimePoint due_by, AttemptOptions options);
+    smtp::Task<void> put_off(Dispatcher::PutOff order);
     smtp::Task<void> resume(MessageId id);
     void done_with(const MessageId& id);
 
@@ -57,7 +64,7 @@ class QueueRunner {
     smtp::TaskGroup& attempts_;
     FolderEvents events_;
     Arrivals by_hand_;  ///< files with names that are not ours
-    Schedule schedule_;
+    Dispatcher dispatcher_;
     std::set<MessageId> to_resume_;          ///< pickup files that a process left half sent
     std::set<MessageId> active_;             ///< in hand here
     std::set<MessageId> changed_meanwhile_;  ///< of the active ones

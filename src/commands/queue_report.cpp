@@ -100,7 +100,8 @@ std::string reason_of(const Row& row) {
 /// Of one message:
 ///     id, state     new, deferred, held, or pickup: taken from Pickup, being sent or left
 ///     sender        the reverse path, empty for a report
-///     recipients    of each: address, settled, attempts, lastReply, lastHost
+///     recipients    of each: address, settled, attempts, lastReply, lastHost,
+///                   lastTls
 ///     size          octets of the file
 ///     arrival, nextAttempt   UTC
 ///     attempts      of the message
@@ -117,7 +118,8 @@ Json json_of(const Row& row) {
                               {"settled", recipient.settled},
                               {"attempts", last.count},
                               {"lastReply", last.reply},
-                              {"lastHost", last.host}});
+                              {"lastHost", last.host},
+                              {"lastTls", last.tls}});
     }
     return {{"id", row.entry.id.text()},
             {"state", state_of(row)},

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/reply.hpp"
+#include "core/tls_facts.hpp"
 
 #include <string>
 
@@ -17,6 +18,7 @@ struct Verdict {
     Kind kind;
     Reply reply;  ///< what decided it: the peer's words, or ours with the code they would have had
     std::string host;  ///< who said it: `mx1.example.org [192.0.2.1]`; empty where we did
+    TlsFacts tls{};    ///< of the connection over which it was said
 };
 
 /// The one place where a reply code becomes temporary or permanent (RFC 5321 4.2.1).

@@ -283,7 +283,8 @@ smtp::Task<void> Courier::defer(Round& round) {
         if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;
         const auto& address = round.envelope().recipients[i].address;
         auto& attempt = history.recipients[address.text()];
-        attempt = {now, verdict->host, verdict->reply.text(), attempt.count + 1};
+        attempt = {now, verdict->host, verdict->reply.text(), attempt.count + 1,
+                   verdict->tls.text()};
         context_.log.attempted(round.message.id(), address, *verdict, next);
     }
     auto write = [&] { return round.message.defer(history, next); };

@@ -68,6 +68,7 @@ struct Destinations::Destination {
     std::size_t workers = 0;
     std::size_t hungry = 0;  ///< workers whose next step is to take a letter
     Concurrency concurrency;
+    bool lacks_chunking = false;  ///< which it offers
     Verdict why_dead;
     Room told;  ///< the room that was told last
     smtp::Signal changed;
@@ -278,7 +279,8 @@ smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination)
         return found == destination.unreachable.end() || found->second <= now;
     });
     std::optional<Verdict> failure;
-    for (const auto& endpoint : endpoints) {
+    for (auto& endpoint : endpoints) {
+        endpoint.chunking = !destination.lacks_chunking;
         auto outcome = co_await connector_.connect(endpoint);
         if (outcome.connection) {
             destination.unreachable.erase(endpoint.address);
@@ -307,8 +309,10 @@ smtp::Task<void> Destinations::send_next(Destination& destination, Connection& c
     // attempt as well.
     const bool can_have_it = connection.line->was_answered() && message->read_to_the_end();
     const bool lost = !connection.line->usable() && is_lost(verdicts, can_have_it);
+    const bool misled = connection.line->lacks_chunking();
+    if (misled) destination.lacks_chunking = true;
     // Between two messages a host may hang up; that says nothing of the second one.
-    if (lost && reused && !std::exchange(letter->sent_again, true)) {
+    if ((misled || (lost && reused)) && !std::exchange(letter->sent_again, true)) {
         letter->being_sent = false;
         destination.ready.push_front(letter);
         co_return;

@@ -43,7 +43,8 @@ std::string history_text(const History& history) {
         recipients[address] = {{"attempts", attempt.count},
                                {"when", timestamp(attempt.when)},
                                {"host", attempt.host},
-                               {"reply", attempt.reply}};
+                               {"reply", attempt.reply},
+                               {"tls", attempt.tls}};
     }
     // A peer's words need not be UTF-8; the file has to be.
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -59,10 +60,10 @@ Result<History> parse_history(std::string_view text) {
     if (recipients == json.end() || !recipients->is_object()) return history;
     for (const auto& [address, entry] : recipients->items()) {
         if (!entry.is_object()) continue;
-        history.recipients[address] = {parse_timestamp(member(entry, "when", std::string())),
-                                       member(entry, "host", std::string()),
-                                       member(entry, "reply", std::string()),
-                                       member(entry, "attempts", 0)};
+        history.recipients[address] = {
+            parse_timestamp(member(entry, "when", std::string())),
+            member(entry, "host", std::string()), member(entry, "reply", std::string()),
+            member(entry, "attempts", 0), member(entry, "tls", std::string())};
     }
     return history;
 }

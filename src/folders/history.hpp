@@ -19,6 +19,7 @@ struct History {
         std::string host;   ///< who answered; empty where nobody was reached
         std::string reply;  ///< their words, or why nobody was reached
         int count = 0;      ///< attempts so far
+        std::string tls{};  ///< how that connection was encrypted; empty: not at all
     };
 
     int attempts = 0;  ///< of the message

@@ -55,7 +55,8 @@ class DiagnosticLog final : public EventLog {
 
     void attempted(const MessageId& id, const Address& recipient, const Verdict& verdict,
                    std::optional<TimePoint> next_attempt) override {
-        const auto host = verdict.host.empty() ? "" : " via " + verdict.host;
+        auto host = verdict.host.empty() ? "" : " via " + verdict.host;
+        if (!verdict.tls.protocol.empty()) host += " (" + verdict.tls.text() + ')';
         const auto next = next_attempt ? ", next attempt " + time_text(*next_attempt) : "";
         say(spdlog::level::info, "{}: {} {}{}: {}{}", id.text(), word(verdict.kind),
             recipient.text(), host, verdict.reply.text(), next);

@@ -52,6 +52,7 @@ struct Endpoint {
     std::string address;  ///< `192.0.2.1` or `2001:db8::1`
     std::uint16_t port = 25;
     TlsPolicy tls = TlsPolicy::none;
+    bool chunking = true;    ///< use it where the host offers it
     std::string user{};      ///< to log in as (RFC 4954); empty: not at all
     std::string password{};  ///< the user's
 };
@@ -67,6 +68,10 @@ class ClientConnection {
 
     /// Whether the host said anything in the last send().
     [[nodiscard]] virtual bool was_answered() const = 0;
+
+    /// Whether the host offered CHUNKING and does not know BDAT: then the message may go another
+    /// way.
+    [[nodiscard]] virtual bool lacks_chunking() const = 0;
 
     /// Whether another send() may follow: the replies are in step and the server has not said 421.
     [[nodiscard]] virtual bool usable() const = 0;
@@ -92,7 +97,7 @@ class Connector {
 /// Connections over libcurl, which connects, reads the greeting, says EHLO as `hostname` and begins
 /// TLS; `authorities` is the PEM file of who is trusted to sign certificates, empty for the
 /// system's. `reactor` must outlive the Connector, and that its connections. Kind::unavailable
-/// where libcurl cannot be set up.
+/// where libcurl cannot be set up, Kind::config where the file cannot be read.
 Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
                                                        ClientTimeouts timeouts,
                                                        std::string authorities = {});

@@ -19,12 +19,15 @@ constexpr std::size_t k_block = 65536;
 
 class WireConnection final : public ClientConnection {
  public:
-    WireConnection(std::unique_ptr<ClientWire> wire, const Extensions& offered, std::string host,
+    WireConnection(std::unique_ptr<ClientWire> wire, const Extensions& offered, ServerFacts server,
                    const ClientTimeouts& timeouts)
-        : wire_(std::move(wire)), offered_(offered), host_(std::move(host)), timeouts_(timeouts) {}
+        : wire_(std::move(wire)),
+          offered_(offered),
+          server_(std::move(server)),
+          timeouts_(timeouts) {}
 
     Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) override {
-        ClientTransaction transaction(envelope, offered_, message.size(), host_);
+        ClientTransaction transaction(envelope, offered_, message.size(), server_.host);
         answered_ = false;
         Step step = wire_ ? transaction.next() : transaction.interrupted("connection lost");
         while (!std::holds_alternative<ClientTransaction::Finished>(step)) {
@@ -32,10 +35,16 @@ class WireConnection final : public ClientConnection {
         }
         auto& finished = std::get<ClientTransaction::Finished>(step);
         if (!finished.usable) wire_.reset();
+        lacks_chunking_ = finished.lacks_chunking;
+        for (auto& verdict : finished.verdicts) {
+            if (!verdict.host.empty()) verdict.tls = server_.tls;
+        }
         co_return std::move(finished.verdicts);
     }
 
     [[nodiscard]] bool was_answered() const override { return answered_; }
+
+    [[nodiscard]] bool lacks_chunking() const override { return lacks_chunking_; }
 
     [[nodiscard]] bool usable() const override {
         return wire_ && wire_->take_in() && !wire_->has_input();
@@ -142,18 +151,19 @@ class WireConnection final : public ClientConnection {
 
     std::unique_ptr<ClientWire> wire_;  ///< none once it is of no more use
     const Extensions offered_;
-    const std::string host_;
+    const ServerFacts server_;
     const ClientTimeouts timeouts_;
     bool answered_ = false;
+    bool lacks_chunking_ = false;
 };
 
 }  // namespace
 
 std::unique_ptr<ClientConnection> make_client_connection(std::unique_ptr<ClientWire> wire,
                                                          const Extensions& offered,
-                                                         std::string host,
+                                                         ServerFacts server,
                                                          const ClientTimeouts& timeouts) {
-    return std::make_unique<WireConnection>(std::move(wire), offered, std::move(host), timeouts);
+    return std::make_unique<WireConnection>(std::move(wire), offered, std::move(server), timeouts);
 }
 
 }  // namespace mailroot::smtp

@@ -239,6 +239,7 @@ ClientTransaction::Step ClientTransaction::after_message(Command command, const 
     const bool for_nobody = !any_accepted();
     // A host that knows no BDAT offered what it has not: that says nothing of the message.
     const bool unknown = command == Command::chunk && is_unknown_command(reply.code);
+    lacks_chunking_ = unknown;
     const auto kind = unknown ? Verdict::Kind::deferred : kind_of(reply.code);
     decide(kind, reply);
     const bool waits_for_more = reply.code / 100 == 3;
@@ -290,7 +291,7 @@ ClientTransaction::Finished ClientTransaction::unreadable(std::string_view reaso
 }
 
 ClientTransaction::Step ClientTransaction::finish(bool usable) {
-    Finished finished{{}, usable};
+    Finished finished{{}, usable, lacks_chunking_};
     for (auto& verdict : verdicts_) finished.verdicts.push_back(std::move(*verdict));
     return finished;
 }

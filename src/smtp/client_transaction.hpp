@@ -42,6 +42,7 @@ class ClientTransaction {
     struct Finished {
         std::vector<Verdict> verdicts;  ///< one for each recipient, in their order
         bool usable;                    ///< another transaction may follow on this connection
+        bool lacks_chunking = false;    ///< it was offered, and BDAT is not known
     };
     using Step = std::variant<Send, SendMessage, ReadReply, Finished>;
 
@@ -111,6 +112,7 @@ class ClientTransaction {
     bool cut_off_ = false;            ///< the connection broke before all was sent
     bool message_sent_ = false;       ///< whole, the final dot included
     bool host_accepted_one_ = false;  ///< a RCPT, whatever became of MAIL
+    bool lacks_chunking_ = false;
 };
 
 }  // namespace mailroot::smtp

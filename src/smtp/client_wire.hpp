@@ -2,6 +2,7 @@
 
 #include "core/reply.hpp"
 #include "core/result.hpp"
+#include "core/tls_facts.hpp"
 #include "smtp/client.hpp"
 #include "smtp/extensions.hpp"
 #include "smtp/loop.hpp"
@@ -37,10 +38,16 @@ class ClientWire {
     [[nodiscard]] virtual bool has_input() const = 0;
 };
 
-/// The connection over such a wire to a server that offers that much; `host` names it in verdicts.
+/// The server, for verdicts.
+struct ServerFacts {
+    std::string host;  ///< `mx1.example.org [192.0.2.1]`
+    TlsFacts tls;
+};
+
+/// The connection over such a wire to a server that offers that much.
 std::unique_ptr<ClientConnection> make_client_connection(std::unique_ptr<ClientWire> wire,
                                                          const Extensions& offered,
-                                                         std::string host,
+                                                         ServerFacts server,
                                                          const ClientTimeouts& timeouts);
 
 }  // namespace mailroot::smtp

@@ -40,7 +40,7 @@ class CurlConnector final : public Connector {
         auto wire = std::make_unique<CurlWire>(*multi_, reactor_);
         const auto welcome = co_await wire->open(endpoint, options_);
         tls_failed = welcome.tls_failed;
-        if (welcome.trouble.empty()) co_return connected(std::move(wire), welcome, host);
+        if (welcome.trouble.empty()) co_return connected(std::move(wire), welcome, endpoint, host);
         ConnectOutcome outcome;
         const auto* refused = welcome.login_failed ? nullptr : refusal(welcome);
         if (refused != nullptr) {
@@ -56,13 +56,16 @@ class CurlConnector final : public Connector {
     }
 
     ConnectOutcome connected(std::unique_ptr<CurlWire> wire, const Welcome& welcome,
-                             const std::string& host) const {
+                             const Endpoint& endpoint, const std::string& host) const {
         // Under TLS what was said before counts no more (RFC 3207 4.2).
         const std::size_t ehlo = welcome.tls_begun() ? 3 : 1;
         const auto& answer = welcome.replies.at(ehlo);
         const bool extended = kind_of(answer.code) == Verdict::Kind::delivered;
-        const auto offered = extended ? read_extensions(answer) : Extensions{};
-        return {make_client_connection(std::move(wire), offered, host, options_.timeouts), {}};
+        auto offered = extended ? read_extensions(answer) : Extensions{};
+        offered.chunking = offered.chunking && endpoint.chunking;
+        return {make_client_connection(std::move(wire), offered, {host, welcome.tls},
+                                       options_.timeouts),
+                {}};
     }
 
     Reactor& reactor_;
@@ -77,7 +80,10 @@ Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::st
                                                        std::string authorities) {
     auto multi = CurlMulti::open(reactor);
     if (!multi) return fail(std::move(multi));
-    CurlWireOptions options{std::move(hostname), timeouts, std::move(authorities)};
+    auto trust = TrustStore::load(authorities);
+    if (!trust) return fail(std::move(trust), "tls.authorities");
+    CurlWireOptions options{std::move(hostname), timeouts, std::move(authorities),
+                            *std::move(trust)};
     return std::make_unique<CurlConnector>(reactor, std::move(*multi), std::move(options));
 }
 

@@ -181,6 +181,14 @@ Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOption
         curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L),
         curl_easy_setopt(easy_, CURLOPT_SSL_SESSIONID_CACHE, 0L),
     }));
+    if (policy == TlsPolicy::may || policy == TlsPolicy::encrypt) {
+        // libcurl reads no authorities where nothing depends on them; the history tells who was
+        // met all the same.
+        MAILROOT_TRY(set_all({
+            curl_easy_setopt(easy_, CURLOPT_SSL_CTX_FUNCTION, &CurlWire::on_tls),
+            curl_easy_setopt(easy_, CURLOPT_SSL_CTX_DATA, options.trust.get()),
+        }));
+    }
     if (options.authorities.empty()) return {};
     return set_all({curl_easy_setopt(easy_, CURLOPT_CAINFO, options.authorities.c_str()),
                     curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr)});
@@ -203,6 +211,7 @@ Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
         // The first receive ties the connection to this handle: from then on libcurl does not count
         // it among the idle ones, whose health it checks and which it may close.
         if (const auto open = take_in(); !open) welcome_.trouble = open.error().what;
+        welcome_.tls = tls_facts(endpoint.name);
         // libcurl goes on without where the host offers no way to log in that it knows.
         welcome_.login_failed = !endpoint.user.empty() && !logged_in();
         if (welcome_.login_failed) welcome_.trouble = "the host offers no way to log in";
@@ -229,11 +238,25 @@ bool CurlWire::logged_in() const {
                                [](const Reply& reply) { return reply.code == k_authenticated; });
 }
 
+/// libcurl knows its session only once something was received.
+TlsFacts CurlWire::tls_facts(const std::string& host) const {
+    const curl_tlssessioninfo* info = nullptr;
+    const auto asked = curl_easy_getinfo(easy_, CURLINFO_TLS_SSL_PTR, &info);
+    if (asked != CURLE_OK || info->backend != CURLSSLBACKEND_OPENSSL || info->internals == nullptr)
+        return {};
+    return facts_of_session(info->internals, host);
+}
+
 std::string CurlWire::tls_trouble_of(CURLcode code) const {
     if (code == CURLE_USE_SSL_FAILED) return "the host does not offer TLS, and it is asked for";
     if (code == CURLE_OPERATION_TIMEDOUT) return "timed out in the TLS handshake";
     const std::string words(complaint_.data());
     return "no TLS: " + (words.empty() ? lower_case(curl_easy_strerror(code)) : words);
+}
+
+CURLcode CurlWire::on_tls(CURL* /*easy*/, void* context, void* trust) {
+    static_cast<const TrustStore*>(trust)->judge(context);
+    return CURLE_OK;
 }
 
 std::size_t CurlWire::on_line(char* octets, std::size_t size, std::size_t count, void* self) {

@@ -3,11 +3,13 @@
 #include "core/reactor.hpp"
 #include "core/reply.hpp"
 #include "core/result.hpp"
+#include "core/tls_facts.hpp"
 #include "smtp/client.hpp"
 #include "smtp/client_wire.hpp"
 #include "smtp/curl_multi.hpp"
 #include "smtp/loop.hpp"
 #include "smtp/reply_parser.hpp"
+#include "smtp/tls.hpp"
 
 #include <curl/curl.h>
 
@@ -27,6 +29,7 @@ struct Welcome {
     std::string trouble;         ///< why there is no connection; empty where there is one
     bool tls_failed = false;     ///< for STARTTLS was not offered, or did not come to a session
     bool login_failed = false;   ///< for the host did not let us log in
+    TlsFacts tls;                ///< of the connection
 
     /// The host began TLS, whatever came of it.
     [[nodiscard]] bool tls_begun() const { return replies.size() > 2 && replies[2].code == 220; }
@@ -36,7 +39,8 @@ struct Welcome {
 struct CurlWireOptions {
     std::string hostname;
     ClientTimeouts timeouts;
-    std::string authorities;  ///< PEM file; empty: the system's
+    std::string authorities;                  ///< PEM file; empty: the system's
+    std::shared_ptr<const TrustStore> trust;  ///< the same, for `encrypt` and `may`
 };
 
 /// The wire of a connection that libcurl opens. `multi` and `reactor` must outlive it.
@@ -60,12 +64,14 @@ class CurlWire final : public ClientWire {
     using Deadline = std::chrono::steady_clock::time_point;
     class Opening;
 
+    static CURLcode on_tls(CURL* easy, void* context, void* trust);
     static std::size_t on_line(char* octets, std::size_t size, std::size_t count, void* self);
 
     Result<void> set_up(const Endpoint& endpoint, const CurlWireOptions& options);
     Result<void> set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options);
     Result<void> set_up_login(const Endpoint& endpoint);
     [[nodiscard]] bool logged_in() const;
+    [[nodiscard]] TlsFacts tls_facts(const std::string& host) const;
     void hear(std::string_view line);
     [[nodiscard]] std::string trouble_of(CURLcode code);
     [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;

@@ -257,8 +257,9 @@ Task<void> ServerConnection::perform(step::CheckTurn& check) {
 
 Task<void> ServerConnection::perform(step::Turn& turn) {
     const auto host = session_->peer().helo + " [" + client_.address + "]";
+    const TlsFacts tls{client_.tls_protocol, client_.tls_cipher};
     auto turned = co_await turn_around(std::move(stream_), std::move(turn.received),
-                                       context_.options.hostname, {}, host);
+                                       context_.options.hostname, {}, host, tls);
     if (!turned.connection) {
         context_.log.notice("ATRN of " + host + ": " + turned.failure.reply.text());
     } else {

@@ -77,7 +77,7 @@ Task<void> Stream::write(std::string_view octets, asio::error_code& error) {
     }
 }
 
-Task<Result<Stream::TlsFacts>> Stream::accept_tls(std::shared_ptr<const TlsContext> context) {
+Task<Result<TlsFacts>> Stream::accept_tls(std::shared_ptr<const TlsContext> context) {
     tls_ = std::make_unique<TlsSession>(std::move(context), socket_.native_handle());
     asio::error_code error;
     auto status = tls_->handshake();

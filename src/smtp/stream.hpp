@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/result.hpp"
+#include "core/tls_facts.hpp"
 #include "smtp/loop.hpp"
 #include "smtp/tls.hpp"
 
@@ -31,11 +32,6 @@ class Stream {
     /// Writes all of it; `octets` must stay where they are.
     Task<void> write(std::string_view octets, asio::error_code& error);
 
-    /// How a connection is encrypted.
-    struct TlsFacts {
-        std::string protocol;  ///< `TLSv1.3`
-        std::string cipher;
-    };
     /// Shakes hands. What was read before it is not part of it: the caller drops that (RFC 3207 6).
     Task<Result<TlsFacts>> accept_tls(std::shared_ptr<const TlsContext> context);
 

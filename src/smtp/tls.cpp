@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <csignal>
 #include <cstring>
@@ -174,6 +175,48 @@ std::string TlsSession::protocol() const {
 
 std::string TlsSession::cipher() const {
     return SSL_get_cipher_name(state_->ssl);
+}
+
+struct TrustStore::State {
+    X509_STORE* store = X509_STORE_new();
+
+    State() = default;
+    ~State() { X509_STORE_free(store); }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+};
+
+TrustStore::TrustStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TrustStore::~TrustStore() = default;
+
+Result<std::shared_ptr<const TrustStore>> TrustStore::load(const std::string& authorities) {
+    ERR_clear_error();
+    auto state = std::make_unique<State>();
+    const auto loaded = authorities.empty()
+                            ? X509_STORE_set_default_paths(state->store)
+                            : X509_STORE_load_file(state->store, authorities.c_str());
+    if (loaded != 1) return refused(authorities, "no certificates can be read: " + complaint());
+    return std::shared_ptr<const TrustStore>(new TrustStore(std::move(state)));
+}
+
+void TrustStore::judge(void* context) const {
+    SSL_CTX_set1_cert_store(static_cast<SSL_CTX*>(context), state_->store);
+}
+
+TlsFacts facts_of_session(void* session, const std::string& host) {
+    const auto* const ssl = static_cast<const SSL*>(session);
+    TlsFacts facts{SSL_get_version(ssl), SSL_get_cipher_name(ssl)};
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl),
+                                                                  &X509_free);
+    if (!certificate) return facts;
+    const auto chain = SSL_get_verify_result(ssl);
+    const bool named =
+        X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1 ||
+        X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1;
+    facts.certificate = chain != X509_V_OK ? X509_verify_cert_error_string(chain)
+                        : named            ? "verified"
+                                           : "of another host";
+    return facts;
 }
 
 }  // namespace mailroot::smtp

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/result.hpp"
+#include "core/tls_facts.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -76,5 +77,28 @@ class TlsSession {
     std::unique_ptr<State> state_;
     std::string reason_;
 };
+
+/// Who is trusted to sign the certificates of other hosts. Read once: a system's list is long.
+class TrustStore {
+ public:
+    /// From a PEM file; empty: the system's. Kind::config names the file.
+    static Result<std::shared_ptr<const TrustStore>> load(const std::string& authorities);
+    ~TrustStore();
+    TrustStore(const TrustStore&) = delete;
+    TrustStore& operator=(const TrustStore&) = delete;
+
+    /// Has the sessions of a context, OpenSSL's `SSL_CTX*`, judged by it.
+    void judge(void* context) const;
+
+ private:
+    struct State;
+    explicit TrustStore(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+/// How the session with a server is encrypted, and whether its certificate is that of `host`, a
+/// name or an address, and signed by who is trusted. `session` is OpenSSL's `SSL*`, after its
+/// handshake.
+[[nodiscard]] TlsFacts facts_of_session(void* session, const std::string& host);
 
 }  // namespace mailroot::smtp

@@ -92,7 +92,8 @@ ConnectOutcome no_connection(Verdict::Kind kind, const Reply& reply, const std::
 }  // namespace
 
 Task<ConnectOutcome> turn_around(std::unique_ptr<Stream> stream, std::string received,
-                                 std::string hostname, ClientTimeouts timeouts, std::string host) {
+                                 std::string hostname, ClientTimeouts timeouts, std::string host,
+                                 TlsFacts tls) {
     auto wire = std::make_unique<TurnedWire>(std::move(stream), received);
     const std::array hello{std::string(), "EHLO " + hostname + "\r\n", "HELO " + hostname + "\r\n"};
     Extensions offered;
@@ -117,8 +118,9 @@ Task<ConnectOutcome> turn_around(std::unique_ptr<Stream> stream, std::string rec
             break;
         }
     }
-    co_return ConnectOutcome{
-        make_client_connection(std::move(wire), offered, std::move(host), timeouts), {}};
+    co_return ConnectOutcome{make_client_connection(std::move(wire), offered,
+                                                    {std::move(host), std::move(tls)}, timeouts),
+                             {}};
 }
 
 }  // namespace mailroot::smtp

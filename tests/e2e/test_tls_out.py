@@ -40,6 +40,22 @@ def deferred(serve, words):
     )
 
 
+def said(serve, words):
+    return any(f"delivered {RECIPIENT}" in line and words in line for line in serve.said)
+
+
+def test_how_it_was_encrypted_stands_in_the_history(world, scripted):
+    host = scripted(
+        world.first, world.port, tls=server_context(world.certificate), refuse={RECIPIENT: "451 4.3.0 later"}
+    )
+    serve = world.mailroot.serve()
+    submit(world)
+    deferred(serve, "(TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified)")
+    assert host.attempts == [RECIPIENT]
+    (waiting,) = wait_for(lambda: world.mailroot.report("queue-report")["messages"], "it to be listed")
+    assert waiting["recipients"][0]["lastTls"] == "TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified"
+
+
 @pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
 def test_where_the_host_offers_it(world, scripted, policy):
     world.mailroot.configure(delivery={"tls": policy})
@@ -49,6 +65,7 @@ def test_where_the_host_offers_it(world, scripted, policy):
     world.mailroot.wait_idle()
     (taken,) = host.taken
     assert taken.encrypted and without_trace(taken.content) == sent
+    assert said(serve, "(TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified)")
     assert serve.stop() == 0
 
 
@@ -90,6 +107,7 @@ def test_a_certificate_that_does_not_fit(world, scripted, workspace, policy, goe
     if goes:
         world.mailroot.wait_idle()
         assert host.taken[0].encrypted
+        assert said(serve, "certificate of another host" if wrong == "name" else "certificate self-signed certificate")
     else:
         deferred(serve, "no TLS: ")
         assert not host.taken

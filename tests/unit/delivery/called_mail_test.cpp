@@ -79,7 +79,8 @@ struct Fixture : DeliveryFixture {
     void turn(const std::string& user, const Texts& domains) {
         const auto client = client_as(user);
         auto task = [&]() -> smtp::Task<void> {
-            auto connection = std::make_unique<FakeConnection>(hosts, "turned");
+            auto connection =
+                std::make_unique<FakeConnection>(hosts, smtp::Endpoint{"turned", "turned"});
             co_await called->turn(client, domains, std::move(connection));
         };
         run(task());

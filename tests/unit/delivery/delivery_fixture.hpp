@@ -125,6 +125,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
     std::map<std::string, int> recipient_codes;  ///< by address; else 250
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
     std::chrono::milliseconds greeting_takes{1};
+    bool lacks_chunking = false;    ///< and offers it
     int lost_after = -1;            ///< messages until each connection is lost between two
     int gone_after = -1;            ///< messages until each connection is lost at the end of one
     bool gone_with_a_word = false;  ///< the host answered something before
@@ -143,8 +144,10 @@ class FakeHosts final : public mailroot::smtp::Connector {
 
 class FakeConnection final : public mailroot::smtp::ClientConnection {
  public:
-    FakeConnection(FakeHosts& hosts, std::string address)
-        : hosts_(hosts), address_(std::move(address)) {
+    FakeConnection(FakeHosts& hosts, const mailroot::smtp::Endpoint& endpoint)
+        : hosts_(hosts),
+          address_(endpoint.address),
+          misled_(hosts.lacks_chunking && endpoint.chunking) {
         hosts_.most_open = std::max(hosts_.most_open, ++hosts_.open);
     }
     ~FakeConnection() override { --hosts_.open; }
@@ -153,7 +156,14 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
         const mailroot::Envelope& envelope, mailroot::smtp::MessageSource& message) override {
         co_await mailroot::smtp::pause(std::chrono::milliseconds{1});
         std::vector<mailroot::Verdict> verdicts;
-        answered_ = false;
+        answered_ = misled_;
+        if (misled_) {
+            usable_ = false;
+            verdicts.resize(
+                envelope.recipients.size(),
+                {mailroot::Verdict::Kind::deferred, mailroot::reply(502, "", "what?"), address_});
+            co_return verdicts;
+        }
         if (hosts_.lost_after >= 0 && sent_++ >= hosts_.lost_after) {
             usable_ = false;
             verdicts.resize(envelope.recipients.size(),
@@ -202,6 +212,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
         co_return verdicts;
     }
     [[nodiscard]] bool was_answered() const override { return answered_; }
+    [[nodiscard]] bool lacks_chunking() const override { return misled_; }
     [[nodiscard]] bool usable() const override { return usable_; }
     mailroot::smtp::Task<void> quit() override { co_return; }
 
@@ -209,6 +220,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     FakeHosts& hosts_;
     const std::string address_;
     int sent_ = 0;
+    const bool misled_;
     bool usable_ = true;
     bool answered_ = false;
 };
@@ -224,7 +236,7 @@ inline mailroot::smtp::Task<mailroot::smtp::ConnectOutcome> FakeHosts::connect(
                            mailroot::reply(found->second, "", "connection refused"),
                            endpoint.address};
     } else {
-        outcome.connection = std::make_unique<FakeConnection>(*this, endpoint.address);
+        outcome.connection = std::make_unique<FakeConnection>(*this, endpoint);
     }
     co_return outcome;
 }

@@ -273,3 +273,10 @@ TEST_CASE_FIXTURE(DeliveryFixture, "who cannot wait is told so, unless it is bei
     CHECK(patient->at(0).kind == Verdict::Kind::delivered);
     CHECK(hosts.delivered.size() == 1);
 }
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a host that does not know BDAT has the message by DATA") {
+    settings.delivery.connections_per_domain = 1;
+    hosts.lacks_chunking = true;
+    CHECK(deliver(*this, 3) == std::vector<Verdict::Kind>(3, Verdict::Kind::delivered));
+    CHECK(hosts.connections == 2);
+}

@@ -33,6 +33,7 @@ struct Plan {
     smtp::Extensions offered;
     std::vector<std::string> verdicts;
     bool usable = true;
+    bool lacks_chunking = false;
 
     explicit Plan(const Dialogue& dialogue) {
         envelope.reverse_path = {"s", "c.example"};
@@ -73,6 +74,8 @@ struct Plan {
             take_recipient(value, rest);
         else if (name == "usable")
             usable = value == "yes";
+        else if (name == "lacks-chunking")
+            lacks_chunking = value == "yes";
         else if (name == "verdict") {
             std::string code;
             rest >> code;
@@ -264,6 +267,7 @@ TEST_CASE("a dialogue ends with the verdicts that it says") {
             CHECK(finished.verdicts[i].host == "mx.example");
         }
         CHECK(finished.usable == plan.usable);
+        CHECK(finished.lacks_chunking == plan.lacks_chunking);
     }
 }
 

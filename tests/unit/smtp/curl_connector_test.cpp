@@ -56,14 +56,15 @@ struct Client {
         loop.run();
     }
 
-    smtp::ConnectOutcome connect(std::uint16_t port, std::string address = "127.0.0.1") {
+    smtp::ConnectOutcome connect(const smtp::Endpoint& endpoint) {
         smtp::ConnectOutcome outcome;
-        auto task = [&]() -> smtp::Task<void> {
-            const smtp::Endpoint endpoint{"mx.example", address, port};
-            outcome = co_await connector->connect(endpoint);
-        };
+        auto task = [&]() -> smtp::Task<void> { outcome = co_await connector->connect(endpoint); };
         run(task());
         return outcome;
+    }
+
+    smtp::ConnectOutcome connect(std::uint16_t port, std::string address = "127.0.0.1") {
+        return connect(smtp::Endpoint{"mx.example", std::move(address), port});
     }
 
     std::vector<Verdict> send(smtp::ClientConnection& connection, const Envelope& envelope,
@@ -359,6 +360,23 @@ TEST_CASE("with CHUNKING a message goes as it is, a small one in one flight with
         CHECK(std::ranges::count(kind.heard, "BDAT " + std::to_string(size) + " LAST") == 2);
         CHECK(std::ranges::count(kind.heard, "DATA") == 0);
     }
+}
+
+TEST_CASE("where CHUNKING is not to be used a message goes by DATA") {
+    KindServer kind;
+    kind.extensions = "250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+    ScriptedServer server([&](Peer& peer) { kind(peer); });
+    Client client;
+    smtp::Endpoint endpoint{"mx.example", "127.0.0.1", server.port()};
+    endpoint.chunking = false;
+    auto outcome = client.connect(endpoint);
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+    CHECK_FALSE(outcome.connection->lacks_chunking());
+    client.quit(*outcome.connection);
+    const std::lock_guard lock(kind.mutex);
+    CHECK(std::ranges::count(kind.heard, "DATA") == 1);
 }
 
 TEST_CASE("a host that hangs up amid a flight has said what it has said") {

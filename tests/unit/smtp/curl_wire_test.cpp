@@ -29,7 +29,7 @@ struct Line {
     }
 };
 
-const smtp::CurlWireOptions k_options{"client.example", {}, ""};
+const smtp::CurlWireOptions k_options{"client.example", {}, "", nullptr};
 
 smtp::Task<void> connect(Line& line, smtp::CurlWire& wire, std::string& trouble) {
     const auto welcome = co_await wire.open(line.endpoint, k_options);

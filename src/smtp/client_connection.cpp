@@ -27,7 +27,7 @@ class WireConnection final : public ClientConnection {
           timeouts_(timeouts) {}
 
     Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) override {
-        ClientTransaction transaction(envelope, offered_, message.size(), server_.host);
+        ClientTransaction transaction(envelope, offered_, message.size(), server_.host, footing_);
         answered_ = false;
         Step step = wire_ ? transaction.next() : transaction.interrupted("connection lost");
         while (!std::holds_alternative<ClientTransaction::Finished>(step)) {
@@ -36,6 +36,7 @@ class WireConnection final : public ClientConnection {
         auto& finished = std::get<ClientTransaction::Finished>(step);
         if (!finished.usable) wire_.reset();
         lacks_chunking_ = finished.lacks_chunking;
+        footing_ = ClientTransaction::Host::known;
         for (auto& verdict : finished.verdicts) {
             if (!verdict.host.empty()) verdict.tls = server_.tls;
         }
@@ -153,6 +154,7 @@ class WireConnection final : public ClientConnection {
     const Extensions offered_;
     const ServerFacts server_;
     const ClientTimeouts timeouts_;
+    ClientTransaction::Host footing_ = ClientTransaction::Host::unknown;
     bool answered_ = false;
     bool lacks_chunking_ = false;
 };

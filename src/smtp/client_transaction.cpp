@@ -42,11 +42,12 @@ std::string parameter(std::string_view keyword, std::string_view value) {
 }  // namespace
 
 ClientTransaction::ClientTransaction(const Envelope& envelope, const Extensions& offered,
-                                     std::uint64_t octets, std::string host)
+                                     std::uint64_t octets, std::string host, Host footing)
     : envelope_(envelope),
       offered_(offered),
       octets_(octets),
       host_(std::move(host)),
+      footing_(footing),
       verdicts_(envelope.recipients.size()) {}
 
 std::string_view ClientTransaction::name_of(Command command) {
@@ -111,11 +112,16 @@ bool ClientTransaction::has_next_recipient() {
     return next_recipient_ < verdicts_.size();
 }
 
+/// DATA needs none: its 354 is like no other reply.
+bool ClientTransaction::is_on_probation() const {
+    return footing_ == Host::unknown && offered_.chunking && !answered_rcpt_;
+}
+
 /// What is to be said once all that was said has been answered.
 ClientTransaction::Step ClientTransaction::flight() {
     const bool nothing_left = std::ranges::all_of(verdicts_, [](auto& v) { return v.has_value(); });
     if (nothing_left) return mail_said_ ? ask(Command::rset) : finish(true);
-    if (offered_.pipelining) return whole_flight();
+    if (offered_.pipelining && !is_on_probation()) return whole_flight();
     if (!mail_said_) return ask(Command::mail);
     if (has_next_recipient()) return ask(Command::rcpt, next_recipient_++);
     return offered_.chunking ? send_chunk({}) : ask(Command::data);
@@ -124,16 +130,16 @@ ClientTransaction::Step ClientTransaction::flight() {
 /// RFC 2920 3.1: MAIL, RCPT and, as the last, DATA may go together. RFC 3030 4.2: so may BDAT and
 /// what it announces; a large message waits until somebody is there to take it.
 ClientTransaction::Step ClientTransaction::whole_flight() {
-    if (mail_said_) return send_chunk({});
     Send flight{{}, Phase::command};
     const auto add = [&](Command command, std::size_t recipient = 0) {
         flight.octets += std::get<Send>(ask(command, recipient)).octets;
     };
-    add(Command::mail);
+    if (!mail_said_) add(Command::mail);
     while (has_next_recipient()) add(Command::rcpt, next_recipient_++);
+    const bool alone = flight.octets.empty();
     if (!offered_.chunking) {
         add(Command::data);
-    } else if (octets_ <= k_one_flight) {
+    } else if (alone || (footing_ == Host::known && octets_ <= k_one_flight)) {
         return send_chunk(std::move(flight.octets));
     }
     return flight;
@@ -203,6 +209,7 @@ void ClientTransaction::take_mail(const Reply& reply) {
 }
 
 void ClientTransaction::take_rcpt(const Reply& reply, std::size_t recipient) {
+    answered_rcpt_ = true;
     // RFC 5321 4.5.3.1.10: a 552 behind accepted recipients means "too many", which is a 452.
     const bool too_many = reply.code == 552 && host_accepted_one_;
     const auto kind = kind_of(too_many ? 452 : reply.code);

@@ -46,9 +46,14 @@ class ClientTransaction {
     };
     using Step = std::variant<Send, SendMessage, ReadReply, Finished>;
 
+    /// Whether the host has shown before that it counts replies as we do. One that says one too
+    /// many would have a chunk taken for accepted that it refused: to a host unknown MAIL and the
+    /// first RCPT are said alone, so that it is found out before.
+    enum class Host { known, unknown };
+
     /// `octets` is the message's size, `host` the name for verdicts.
     ClientTransaction(const Envelope& envelope, const Extensions& offered, std::uint64_t octets,
-                      std::string host);
+                      std::string host, Host footing = Host::known);
 
     /// The first step, or the one after something was sent.
     Step next();
@@ -77,6 +82,7 @@ class ClientTransaction {
     void refuse_what_cannot_be_sent();
     void refuse_what_needs_utf8();
     bool has_next_recipient();
+    [[nodiscard]] bool is_on_probation() const;
     Step flight();
     Step whole_flight();
     Step send_chunk(std::string commands);
@@ -104,13 +110,15 @@ class ClientTransaction {
     const Extensions offered_;
     const std::uint64_t octets_;
     const std::string host_;
+    const Host footing_;
 
     std::vector<std::optional<Verdict>> verdicts_;  ///< none: undecided
     std::deque<Awaited> awaited_;  ///< commands sent whose replies were not read yet
     std::size_t next_recipient_ = 0;
     bool mail_said_ = false;
-    bool cut_off_ = false;            ///< the connection broke before all was sent
-    bool message_sent_ = false;       ///< whole, the final dot included
+    bool cut_off_ = false;       ///< the connection broke before all was sent
+    bool message_sent_ = false;  ///< whole, the final dot included
+    bool answered_rcpt_ = false;
     bool host_accepted_one_ = false;  ///< a RCPT, whatever became of MAIL
     bool lacks_chunking_ = false;
 };

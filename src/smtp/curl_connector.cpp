@@ -57,11 +57,7 @@ class CurlConnector final : public Connector {
 
     ConnectOutcome connected(std::unique_ptr<CurlWire> wire, const Welcome& welcome,
                              const Endpoint& endpoint, const std::string& host) const {
-        // Under TLS what was said before counts no more (RFC 3207 4.2).
-        const std::size_t ehlo = welcome.tls_begun() ? 3 : 1;
-        const auto& answer = welcome.replies.at(ehlo);
-        const bool extended = kind_of(answer.code) == Verdict::Kind::delivered;
-        auto offered = extended ? read_extensions(answer) : Extensions{};
+        auto offered = welcome.extended() ? read_extensions(welcome.to_ehlo()) : Extensions{};
         offered.chunking = offered.chunking && endpoint.chunking;
         return {make_client_connection(std::move(wire), offered, {host, welcome.tls},
                                        options_.timeouts),

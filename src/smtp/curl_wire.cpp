@@ -212,6 +212,10 @@ Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
         // it among the idle ones, whose health it checks and which it may close.
         if (const auto open = take_in(); !open) welcome_.trouble = open.error().what;
         welcome_.tls = tls_facts(endpoint.name);
+        constexpr int k_completed = 250;
+        if (const auto& hello = welcome_.to_hello(); hello.code != k_completed)
+            welcome_.trouble =
+                "the host broke SMTP: '" + hello.text() + "' in reply to EHLO or HELO";
         // libcurl goes on without where the host offers no way to log in that it knows.
         welcome_.login_failed = !endpoint.user.empty() && !logged_in();
         if (welcome_.login_failed) welcome_.trouble = "the host offers no way to log in";

@@ -33,6 +33,17 @@ struct Welcome {
 
     /// The host began TLS, whatever came of it.
     [[nodiscard]] bool tls_begun() const { return replies.size() > 2 && replies[2].code == 220; }
+
+    /// The reply to EHLO, where there is a connection. Under TLS what was said before counts no
+    /// more (RFC 3207 4.2).
+    [[nodiscard]] const Reply& to_ehlo() const { return replies.at(tls.protocol.empty() ? 1 : 3); }
+    [[nodiscard]] bool extended() const {
+        return kind_of(to_ehlo().code) == Verdict::Kind::delivered;
+    }
+    /// The same, or that to HELO, where EHLO was refused.
+    [[nodiscard]] const Reply& to_hello() const {
+        return extended() ? to_ehlo() : replies.at(tls.protocol.empty() ? 2 : 4);
+    }
 };
 
 /// What connections have in common.

@@ -34,6 +34,7 @@ struct Plan {
     std::vector<std::string> verdicts;
     bool usable = true;
     bool lacks_chunking = false;
+    ClientTransaction::Host footing = ClientTransaction::Host::known;
 
     explicit Plan(const Dialogue& dialogue) {
         envelope.reverse_path = {"s", "c.example"};
@@ -74,6 +75,8 @@ struct Plan {
             take_recipient(value, rest);
         else if (name == "usable")
             usable = value == "yes";
+        else if (name == "stranger")
+            footing = ClientTransaction::Host::unknown;
         else if (name == "lacks-chunking")
             lacks_chunking = value == "yes";
         else if (name == "verdict") {
@@ -106,7 +109,7 @@ class Player {
     Player(const Dialogue& dialogue, const Plan& plan, Break at)
         : dialogue_(dialogue),
           at_(at),
-          transaction_(plan.envelope, plan.offered, k_message.size(), "mx.example") {}
+          transaction_(plan.envelope, plan.offered, k_message.size(), "mx.example", plan.footing) {}
 
     Finished play() {
         auto step = transaction_.next();

@@ -92,6 +92,7 @@ const std::string k_message = "Subject: hello\r\n\r\n.dot\r\n";
 struct KindServer {
     std::string extensions = "250-mx.example\r\n250 PIPELINING\r\n";
     std::mutex mutex;
+    std::string mail_reply = "250 2.1.0 fine\r\n";
     std::vector<std::string> heard;
 
     void operator()(Peer& peer) {
@@ -110,7 +111,7 @@ struct KindServer {
             } else if (line == "QUIT") {
                 peer.say("221 bye\r\n");
             } else {
-                peer.say("250 2.1.0 fine\r\n");
+                peer.say(line.starts_with("MAIL") ? mail_reply : "250 2.1.0 fine\r\n");
             }
         }
     }
@@ -336,6 +337,36 @@ TEST_CASE("a hundred connections at once each carry two messages") {
     CHECK(delivered == 200);
     CHECK(open.size() == 100);
     for (const auto& connection : open) CHECK(connection->usable());
+}
+
+TEST_CASE("a host that says one reply too many is not given a chunk") {
+    KindServer kind;
+    kind.extensions = "250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+    kind.mail_reply = "250 fine\r\n250 very fine\r\n";
+    ScriptedServer server([&](Peer& peer) { kind(peer); });
+    Client client;
+    auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
+    CHECK(verdicts.at(0).kind == Verdict::Kind::deferred);
+    CHECK_FALSE(outcome.connection->usable());
+    const std::lock_guard lock(kind.mutex);
+    CHECK(std::ranges::none_of(kind.heard, [](auto& line) { return line.starts_with("BDAT"); }));
+}
+
+TEST_CASE("a host whose replies are out of step from the greeting on is not talked to") {
+    for (const std::string extensions :
+         {"220 mx.example ESMTP\r\n", "500 what?\r\n220 mx.example\r\n"}) {
+        CAPTURE(extensions);
+        KindServer kind;
+        kind.extensions = extensions;
+        ScriptedServer server([&](Peer& peer) { kind(peer); });
+        Client client;
+        auto outcome = client.connect(server.port());
+        CHECK_FALSE(outcome.connection);
+        CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+        CHECK(outcome.failure.reply.text().find("the host broke SMTP") != std::string::npos);
+    }
 }
 
 TEST_CASE("with CHUNKING a message goes as it is, a small one in one flight with its commands") {

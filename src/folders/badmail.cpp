@@ -1,5 +1,6 @@
 #include "folders/badmail.hpp"
 
+#include "folders/claim.hpp"
 #include "folders/history.hpp"
 #include "message/envelope_block.hpp"
 #include "os/new_file.hpp"
@@ -166,12 +167,9 @@ Result<void> Badmail::scan(const std::function<void(const Entry&)>& entry) const
 Result<bool> Badmail::requeue(const std::string& name) const {
     auto& files = mailroot_.files;
     const auto bad = name + ".bad";
-    const auto fd = files.open(mailroot_.badmail, bad, os::Files::Access::read);
-    if (!fd && fd.error().kind == Error::Kind::not_found) return false;
-    if (!fd) return tl::unexpected(fd.error());
-    const auto locked = files.lock(*fd);
-    if (!locked) return tl::unexpected(Error(locked.error()).in(mailroot_.badmail.place(bad)));
-    if (!*locked) return false;
+    const auto claimed = claim_file(files, mailroot_.badmail, bad, os::Files::Access::read);
+    if (!claimed) return tl::unexpected(claimed.error());
+    if (!*claimed) return false;
     auto moved = files.rename(mailroot_.badmail, bad, mailroot_.pickup, name + ".eml");
     if (!moved && moved.error().kind == Error::Kind::not_found) return false;
     if (!moved) return fail(std::move(moved));

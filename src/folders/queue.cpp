@@ -1,6 +1,7 @@
 #include "folders/queue.hpp"
 
 #include "core/first_of.hpp"
+#include "folders/claim.hpp"
 
 #include <algorithm>
 #include <array>
@@ -65,38 +66,6 @@ Result<message::EnvelopeBlock> read_own_block(os::Files& files, const os::Fd& fd
     return block;
 }
 
-/// A file that was opened and locked, and whose name still is that file.
-struct Locked {
-    os::Fd fd;
-    os::FileInfo info;
-};
-
-bool still_names(const Mailroot& mailroot, const std::string& name, const os::FileInfo& file) {
-    const auto named = mailroot.files.info(mailroot.queue, name);
-    return named && named->same_file(file);
-}
-
-Result<std::optional<Locked>> lock_file(const Mailroot& mailroot, const std::string& name,
-                                        os::Files::Access access) {
-    auto& files = mailroot.files;
-    auto fd = files.open(mailroot.queue, name, access);
-    // Busy: another process asks by a lease who writes it.
-    if (!fd && (fd.error().kind == Error::Kind::not_found || fd.error().kind == Error::Kind::busy))
-        return std::nullopt;
-    if (!fd) return fail(std::move(fd));
-    const auto locked = files.lock(*fd);
-    if (!locked) return tl::unexpected(Error(locked.error()).in(mailroot.queue.place(name)));
-    if (!*locked) return std::nullopt;
-
-    // Between open and lock another may have finished with it.
-    const auto held = files.info(*fd);
-    if (!held) return tl::unexpected(Error(held.error()).in(mailroot.queue.place(name)));
-    if (!still_names(mailroot, name, *held)) return std::nullopt;
-    if (held->kind != os::FileInfo::Kind::regular)
-        return fail(Error::Kind::parse, mailroot.queue.place(name) + ": not a plain file");
-    return Locked{std::move(*fd), *held};
-}
-
 /// Removes a pickup file; that it is gone already is as good.
 Result<void> remove_pickup(const Mailroot& mailroot, const MessageId& id) {
     auto removed = mailroot.files.unlink(mailroot.queue, pickup_name(id));
@@ -112,9 +81,9 @@ bool is_being_written(const Mailroot& mailroot, const std::string& name) {
 }
 
 /// A message file that is due by `due_by`.
-Result<std::optional<Locked>> lock_due(const Mailroot& mailroot, const std::string& name,
-                                       os::Files::Access access, TimePoint due_by) {
-    auto locked = lock_file(mailroot, name, access);
+Result<std::optional<Claimed>> lock_due(const Mailroot& mailroot, const std::string& name,
+                                        os::Files::Access access, TimePoint due_by) {
+    auto locked = claim_file(mailroot.files, mailroot.queue, name, access);
     if (locked && *locked && (*locked)->info.modified > due_by) return std::nullopt;
     return locked;
 }
@@ -354,7 +323,8 @@ Result<bool> Queue::put_off(const MessageId& id, TimePoint due_by, TimePoint nex
 }
 
 Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
-    auto locked = lock_file(mailroot_, pickup_name(id), os::Files::Access::read);
+    auto locked =
+        claim_file(mailroot_.files, mailroot_.queue, pickup_name(id), os::Files::Access::read);
     if (!locked) return fail(std::move(locked));
     if (!*locked) return std::nullopt;
     const auto superseded = os::is_there(mailroot_.files, mailroot_.queue, message_name(id));
@@ -364,7 +334,8 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
         return std::nullopt;
     }
     // Whoever settled the message that it was made of has removed both, this file first.
-    if (!still_names(mailroot_, pickup_name(id), (*locked)->info)) return std::nullopt;
+    if (!still_names(mailroot_.files, mailroot_.queue, pickup_name(id), (*locked)->info))
+        return std::nullopt;
     // Counted before it is touched: the file may be what ends us. Not synced: of a power cut no
     // file is the cause.
     auto history = read_history(mailroot_, id);
@@ -376,7 +347,7 @@ Result<std::optional<TakenPickup>> Queue::resume(const MessageId& id) const {
 
 Result<bool> Queue::remove(const Entry& entry) const {
     const auto name = entry.pickup ? pickup_name(entry.id) : message_name(entry.id);
-    const auto locked = lock_file(mailroot_, name, os::Files::Access::read);
+    const auto locked = claim_file(mailroot_.files, mailroot_.queue, name, os::Files::Access::read);
     if (!locked) return tl::unexpected(locked.error());
     if (!*locked) return false;
     MAILROOT_TRY(remove_pickup(mailroot_, entry.id));

@@ -1,5 +1,6 @@
 #include "folders/badmail.hpp"
 
+#include "core/first_of.hpp"
 #include "folders/claim.hpp"
 #include "folders/history.hpp"
 #include "message/envelope_block.hpp"
@@ -7,7 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <array>
+#include <tuple>
 
 namespace mailroot::folders {
 
@@ -109,6 +112,35 @@ BadmailProperties properties_of(const Json& json, const MessageId& id) {
     return properties;
 }
 
+/// An entry with its companions.
+Badmail::Dated date(const Mailroot& mailroot, const MessageId& id, const Badmail::Entry& entry) {
+    // A file of Pickup keeps the time that its writer gave it: it came when it got its id.
+    Badmail::Dated dated{id, std::max(entry.modified, id.arrival()), entry.size};
+    for (const auto* extension : {".bdp", ".bdr"}) {
+        const auto companion = mailroot.files.info(mailroot.badmail, entry.name + extension);
+        if (companion) dated.octets += companion->size;
+    }
+    return dated;
+}
+
+/// Claims the message of an entry, has it taken out of the folder by its file's name, and removes
+/// what described it. False where it is gone or another's.
+Result<bool> take_out(const Mailroot& mailroot, const std::string& name,
+                      const std::function<Result<void>(const std::string&)>& take) {
+    auto& files = mailroot.files;
+    const auto bad = name + ".bad";
+    const auto claimed = claim_file(files, mailroot.badmail, bad, os::Files::Access::read);
+    if (!claimed) return tl::unexpected(claimed.error());
+    if (!*claimed) return false;
+    auto taken = take(bad);
+    if (!taken && taken.error().kind == Error::Kind::not_found) return false;
+    if (!taken) return fail(std::move(taken));
+    // Without their message they are swept, should this not succeed.
+    (void)files.unlink(mailroot.badmail, name + ".bdp");
+    (void)files.unlink(mailroot.badmail, name + ".bdr");
+    return true;
+}
+
 }  // namespace
 
 std::string_view name_of(BadmailReason reason) {
@@ -164,20 +196,37 @@ Result<void> Badmail::scan(const std::function<void(const Entry&)>& entry) const
     });
 }
 
+Result<Badmail::Stock> Badmail::stock(std::size_t most) const {
+    const auto came_before = [](const Dated& a, const Dated& b) {
+        return std::tie(a.arrival, a.id) < std::tie(b.arrival, b.id);
+    };
+    FirstOf<Dated, decltype(came_before)> oldest(most, came_before);
+    Stock stock;
+    MAILROOT_TRY(scan([&](const Entry& entry) {
+        const auto id = MessageId::parse(entry.name);
+        if (!id) return;
+        const auto dated = date(mailroot_, *id, entry);
+        ++stock.count;
+        stock.octets += dated.octets;
+        oldest.add(dated);
+    }));
+    stock.oldest = oldest.take();
+    return stock;
+}
+
 Result<bool> Badmail::requeue(const std::string& name) const {
-    auto& files = mailroot_.files;
-    const auto bad = name + ".bad";
-    const auto claimed = claim_file(files, mailroot_.badmail, bad, os::Files::Access::read);
-    if (!claimed) return tl::unexpected(claimed.error());
-    if (!*claimed) return false;
-    auto moved = files.rename(mailroot_.badmail, bad, mailroot_.pickup, name + ".eml");
-    if (!moved && moved.error().kind == Error::Kind::not_found) return false;
-    if (!moved) return fail(std::move(moved));
-    // Without their message they are swept, should this not succeed.
-    (void)files.unlink(mailroot_.badmail, name + ".bdp");
-    (void)files.unlink(mailroot_.badmail, name + ".bdr");
-    MAILROOT_TRY(files.sync(mailroot_.pickup));
-    return true;
+    const auto to_pickup = [&](const std::string& bad) {
+        return mailroot_.files.rename(mailroot_.badmail, bad, mailroot_.pickup, name + ".eml");
+    };
+    auto taken = take_out(mailroot_, name, to_pickup);
+    if (taken && *taken) MAILROOT_TRY(mailroot_.files.sync(mailroot_.pickup));
+    return taken;
+}
+
+Result<bool> Badmail::remove(const std::string& name) const {
+    return take_out(mailroot_, name, [&](const std::string& bad) {
+        return mailroot_.files.unlink(mailroot_.badmail, bad);
+    });
 }
 
 Result<BadmailProperties> Badmail::look(const std::string& name) const {

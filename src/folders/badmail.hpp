@@ -74,9 +74,30 @@ class Badmail {
     };
     Result<void> scan(const std::function<void(const Entry&)>& entry) const;
 
+    /// One entry with all its files.
+    struct Dated {
+        MessageId id{0, 0};  ///< its name
+        TimePoint arrival;   ///< in Badmail
+        std::uint64_t octets = 0;
+    };
+
+    /// What the folder holds under names that are ids; others are not ours to clear away.
+    struct Stock {
+        std::uint64_t count = 0;
+        std::uint64_t octets = 0;
+        std::vector<Dated> oldest;  ///< of them the first to come, in order
+    };
+
+    /// Counts all, and names `most`: so a folder of any size is worked through with little memory.
+    [[nodiscard]] Result<Stock> stock(std::size_t most) const;
+
     /// Lays a message into Pickup as `<name>.eml`, for the recipients in its block; what described
     /// it goes. False where it is gone or in another's hands.
     [[nodiscard]] Result<bool> requeue(const std::string& name) const;
+
+    /// Removes a message, then what described it; the folder is not synced. False where it is gone
+    /// or in another's hands.
+    [[nodiscard]] Result<bool> remove(const std::string& name) const;
 
     /// Kind::not_found where the properties are missing, parse where they cannot be read.
     [[nodiscard]] Result<BadmailProperties> look(const std::string& name) const;

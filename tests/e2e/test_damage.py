@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import smtplib
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from collections import Counter
 import pytest
 
 from harness import mount
+from harness.clock import set_clock, with_clock
 from harness.mail import envelope_block, message
 from harness.scripted import Scripted
 from harness.waiting import wait_for
@@ -242,25 +242,6 @@ def test_a_clock_that_was_set_back_stops_nothing(remote, scripted):
     mailroot.wait_idle()
     assert host.recipients()[2:] == ["ann@example.net"]
     assert serve.stop() == 0
-
-
-def with_clock(file):
-    """A command that runs another whose time of day is what `file` says; it waits by the true clock."""
-    if not shutil.which("faketime"):
-        pytest.skip("setting the clock of one program needs faketime")
-    # Not under faketime itself, which would stand between us and the program's process.
-    ask = ["faketime", "-m", "now", "printenv", "LD_PRELOAD"]
-    library = subprocess.run(ask, capture_output=True, check=True, text=True).stdout.strip()
-    return [
-        "env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={file}", "FAKETIME_NO_CACHE=1",
-        "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKE_UTIME=1", "ASAN_OPTIONS=verify_asan_link_order=0",
-    ]  # fmt: skip
-
-
-def set_clock(file, offset):
-    draft = file.with_suffix(".draft")
-    draft.write_text(offset)
-    draft.rename(file)
 
 
 def test_a_clock_that_is_set_back_under_serve_stops_nothing(remote, scripted, workspace):

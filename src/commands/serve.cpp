@@ -1,6 +1,7 @@
 #include "commands/command.hpp"
 #include "commands/engine.hpp"
 #include "commands/server_setup.hpp"
+#include "delivery/badmail_retention.hpp"
 #include "delivery/called_mail.hpp"
 #include "delivery/folder_sync.hpp"
 #include "delivery/intake.hpp"
@@ -81,6 +82,7 @@ class Service {
           called_mail_(engine.context, queue_, intake_.policy(), attempts_),
           folder_sync_(engine.context),
           recovery_(engine.context, *engine.reactor),
+          badmail_retention_(engine.context),
           loops_(engine.loop) {
         use(std::move(files));
         engine.pickup_courier->set_patience(k_pickup_patience);
@@ -106,6 +108,7 @@ class Service {
         // What a crash left ready goes before anything is attempted anew.
         co_await recovery_.recover_now();
         loops_.start(recovery_.run());
+        loops_.start(badmail_retention_.run());
         loops_.start(queue_.run());
         loops_.start(pickup_.run());
         loops_.start(called_mail_.run());
@@ -131,6 +134,7 @@ class Service {
     smtp::Task<void> stop() {
         engine_.context.log.notice("stopping");
         recovery_.stop();
+        badmail_retention_.stop();
         queue_.stop();
         pickup_.stop();
         called_mail_.stop();
@@ -161,6 +165,7 @@ class Service {
     delivery::CalledMail called_mail_;
     delivery::FolderSync folder_sync_;
     delivery::Recovery recovery_;
+    delivery::BadmailRetention badmail_retention_;
     smtp::TaskGroup loops_;
 };
 

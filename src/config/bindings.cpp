@@ -136,6 +136,13 @@ constexpr std::array k_bindings{
     Binding{"drop.quota", "octets in Drop from which on nothing is taken; 0: no limit",
             Size{MEMBER(drop.quota)}},
 
+    Binding{"badmail.keep", "age at which a message in Badmail is removed; 0s: never",
+            Duration{MEMBER(badmail.keep), 0ms}},
+    Binding{"badmail.maxSize", "octets in Badmail, beyond which the oldest go; 0: no limit",
+            Size{MEMBER(badmail.max_size)}},
+    Binding{"badmail.maxCount", "messages in Badmail, beyond which the oldest go; 0: no limit",
+            Count{MEMBER(badmail.max_count), 0}},
+
     Binding{"delivery.retry", "waits between the attempts; the last one repeats",
             DurationList{MEMBER(delivery.retry)}},
     Binding{"delivery.expire", "age at which mail is returned, judged after a failed attempt",

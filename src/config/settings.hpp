@@ -95,6 +95,12 @@ struct Settings {
         std::uint64_t quota = 0;  ///< octets of all files there; then 452 4.2.2; 0: no limit
     } drop;
 
+    struct Badmail {
+        milliseconds keep = 24h * 30;       ///< then a message goes; 0s: never (IIS)
+        std::uint64_t max_size = 1u << 30;  ///< octets of all; then the oldest go; 0: no limit
+        std::uint64_t max_count = 0;        ///< messages; then the oldest go; 0: no limit
+    } badmail;
+
     struct Delivery {
         std::vector<milliseconds> retry{15min, 30min, 60min,
                                         240min};  ///< SmtpRemoteProgressiveRetry; the last repeats

@@ -26,7 +26,8 @@ struct Context {
     /// Called from the loop when a message was accepted into Queue.
     std::function<void(const MessageId&)> accepted;
 
-    /// Called from the loop when a file left Queue, or was shown in Drop or Badmail (FolderSync).
+    /// Called from the loop when a file left Queue or Badmail, or was shown in Drop or Badmail
+    /// (FolderSync).
     std::function<void()> moved_on = [] {};
 };
 

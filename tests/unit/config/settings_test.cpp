@@ -39,6 +39,9 @@ TEST_CASE("without a file everything has its default, and names come from the ma
     CHECK(settings->domains.default_domain == "box.example");
     CHECK(settings->delivery.retry == std::vector<milliseconds>{15min, 30min, 60min, 240min});
     CHECK(settings->limits.message_size == 32u << 20);
+    CHECK(settings->badmail.keep == 720h);
+    CHECK(settings->badmail.max_size == 1u << 30);
+    CHECK(settings->badmail.max_count == 0);
 }
 
 TEST_CASE("a hostname that was set is the default domain too, unless that is set") {
@@ -74,6 +77,7 @@ TEST_CASE("every kind of value is read from the file") {
             /* quicker
                than usual */
             "delivery": { "retry": ["1s", "2m"], "port": 2525 },
+            "badmail": { "keep": "0s", "maxSize": "10M", "maxCount": 5000 },
             "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
             "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
         })");
@@ -101,6 +105,9 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->delivery.retry == std::vector<milliseconds>{1s, 2min});
     CHECK(settings->delivery.port == 2525);
     CHECK(settings->delivery.hops == 15);
+    CHECK(settings->badmail.keep == 0s);
+    CHECK(settings->badmail.max_size == 10u << 20);
+    CHECK(settings->badmail.max_count == 5000);
     CHECK(settings->pickup.dots == "raw");
     CHECK(settings->pickup.keep_bcc);
     CHECK(settings->pickup.settle == 0s);

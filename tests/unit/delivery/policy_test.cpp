@@ -1,10 +1,13 @@
 #include "delivery/local_domains.hpp"
 #include "delivery/rescan.hpp"
+#include "delivery/retention_policy.hpp"
 #include "delivery/retry_policy.hpp"
 
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstdint>
+#include <string>
 
 using namespace mailroot;
 using namespace mailroot::delivery;
@@ -57,6 +60,51 @@ TEST_CASE("a message expires two days after its arrival") {
     const TimePoint arrival{1'800'000'000s};
     CHECK_FALSE(is_expired(policy, arrival, arrival + 48h - 1s));
     CHECK(is_expired(policy, arrival, arrival + 48h));
+}
+
+TEST_CASE("of Badmail goes what is too old, then the oldest until the rest is little enough") {
+    const TimePoint now{1'800'000'000s};
+    folders::Badmail::Stock stock{4, 400, {}};
+    std::uint64_t id = 0;
+    for (const auto age : {40, 20, 10, 1})
+        stock.oldest.push_back({MessageId(++id, 0), now - 24h * age, 100});
+
+    struct Row {
+        std::chrono::hours keep;
+        std::uint64_t max_size, max_count;
+        std::string goes;  ///< each by keep, size or number
+    };
+    for (const auto& row : {
+             Row{0h, 0, 0, ""},
+             Row{24h * 30, 0, 0, "k"},
+             Row{24h * 40, 0, 0, "k"},
+             Row{24h * 40 + 1h, 0, 0, ""},
+             Row{1h, 0, 0, "kkkk"},
+             Row{0h, 400, 0, ""},
+             Row{0h, 399, 0, "s"},
+             Row{0h, 200, 0, "ss"},
+             Row{0h, 1, 0, "ssss"},
+             Row{0h, 0, 4, ""},
+             Row{0h, 0, 3, "n"},
+             Row{0h, 0, 1, "nnn"},
+             Row{24h * 30, 350, 2, "kn"},
+             Row{24h * 30, 250, 1, "ksn"},
+         }) {
+        CAPTURE(row.keep.count());
+        CAPTURE(row.max_size);
+        CAPTURE(row.max_count);
+        std::string goes;
+        id = 0;
+        for (const auto& going : what_goes({row.keep, row.max_size, row.max_count}, stock, now)) {
+            CHECK(going.id == MessageId(++id, 0));
+            goes += "ksn"[static_cast<int>(going.by)];
+        }
+        CHECK(goes == row.goes);
+    }
+
+    // Known by name are some alone, and the limits are for all.
+    stock.oldest.resize(2);
+    CHECK(what_goes({0h, 0, 1}, stock, now).size() == 2);
 }
 
 TEST_CASE("local are the default domain, its aliases, and what stands below a wildcard") {

@@ -1,4 +1,4 @@
-"""The time of day of one program."""
+"""The time of day that a program believes in."""
 
 import shutil
 import subprocess

@@ -8,6 +8,7 @@ from harness.chain import DOMAIN, Chain
 from harness.loopback import Loopback
 from harness.mailroot import Mailroot
 from harness.nsd import Nsd
+from harness.rude import Rude
 from harness.scripted import Scripted
 from harness.sink import SmtpSink
 
@@ -80,6 +81,20 @@ def scripted():
 
     def start(address, port, **replies):
         servers.append(Scripted(address, port, **replies))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.leave()
+
+
+@pytest.fixture
+def rude():
+    """rude(address, port, offers=[...], says={...}): an SMTP server that behaves, but for what it says there."""
+    servers = []
+
+    def start(address, port, **manners):
+        servers.append(Rude(address, port, **manners))
         return servers[-1]
 
     yield start

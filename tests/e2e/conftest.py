@@ -5,6 +5,7 @@ import tempfile
 import pytest
 
 from harness.chain import DOMAIN, Chain
+from harness.forwarder import Forwarder
 from harness.loopback import Loopback
 from harness.mailroot import Mailroot
 from harness.nsd import Nsd
@@ -51,8 +52,22 @@ def nsd(workspace, loopback):
     """nsd(zone): a name server for it."""
     servers = []
 
-    def start(zone):
-        servers.append(Nsd(workspace / f"nsd{len(servers)}", loopback, zone))
+    def start(zone, **options):
+        servers.append(Nsd(workspace / f"nsd{len(servers)}", loopback, zone, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def forwarder(loopback, nsd):
+    """forwarder(zone): a name server for it that counts what it is asked, and fails where it is told to."""
+    servers = []
+
+    def start(zone, **options):
+        servers.append(Forwarder(loopback, nsd(zone, **options)))
         return servers[-1]
 
     yield start

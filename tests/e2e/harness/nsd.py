@@ -26,20 +26,21 @@ zone:
 """
 
 HEAD = """$TTL 60
-. SOA ns. hostmaster. 1 3600 600 86400 1
+. SOA ns. hostmaster. 1 3600 600 86400 {negative}
 . NS ns.
 ns. A 127.0.0.1
 """
 
 
 class Nsd:
-    """`zone` holds master file lines with absolute names: `example.net. MX 10 mx.example.net.`"""
+    """`zone` holds master file lines with absolute names: `example.net. MX 10 mx.example.net.`.
+    What is not there is not there for `negative` seconds."""
 
-    def __init__(self, folder, loopback, zone):
+    def __init__(self, folder, loopback, zone, negative=1):
         folder.mkdir()
         self.address, self.port = loopback.host(1), loopback.free_port()
         self.server = f"{self.address}:{self.port}"
-        (folder / "zone").write_text(HEAD + zone)
+        (folder / "zone").write_text(HEAD.format(negative=negative) + zone)
         (folder / "nsd.conf").write_text(
             CONFIGURATION.format(address=self.address, port=self.port, folder=folder)
         )

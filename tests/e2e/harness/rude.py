@@ -47,9 +47,9 @@ class Rude(socketserver.ThreadingTCPServer):
         """A client that hangs up is no error of ours."""
 
 
-def once(reply, times=1):
-    """Says it the first time, or so many times, only."""
-    left = [reply] * times
+def once(reply, times=1, after=0):
+    """Says it the first time, or so many times, only; or after it was asked so often."""
+    left = [reply] * times + [None] * after
     return lambda session: left.pop() if left else None
 
 

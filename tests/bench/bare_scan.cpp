@@ -2,6 +2,8 @@
 // entry and inode alone or with its first 4 KiB. Prints the seconds it took, then the seconds of
 // processor time.
 
+#include "checked.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,21 +16,15 @@
 
 namespace {
 
-int checked(int result, const char* step) {
-    if (result >= 0) return result;
-    std::perror(step);
-    std::exit(1);
-}
-
 void read_start(int folder, const char* name) {
     char octets[4096];
-    const int fd = checked(::openat(folder, name, O_RDONLY), name);
-    checked(static_cast<int>(::read(fd, octets, sizeof octets)), name);
+    const int fd = checked_fd(::openat(folder, name, O_RDONLY), name);
+    checked(::read(fd, octets, sizeof octets), name);
     ::close(fd);
 }
 
 void scan(const char* path, bool read) {
-    const int folder = checked(::open(path, O_RDONLY | O_DIRECTORY), path);
+    const int folder = checked_fd(::open(path, O_RDONLY | O_DIRECTORY), path);
     DIR* const stream = ::fdopendir(folder);
     while (const dirent* entry = ::readdir(stream)) {
         struct stat status;

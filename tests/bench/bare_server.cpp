@@ -4,6 +4,9 @@
 // all, which shows what the rest costs. Prints its port on 127.0.0.1, and serves until it is
 // killed.
 
+#include "bare_session.hpp"
+#include "checked.hpp"
+
 #include <arpa/inet.h>
 #include <array>
 #include <atomic>
@@ -17,23 +20,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string>
-#include <string_view>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
 
 namespace {
-
-long checked(long result, const char* step) {
-    if (result >= 0) return result;
-    std::perror(step);
-    std::_Exit(1);
-}
-
-int checked_fd(int fd, const char* step) {
-    return static_cast<int>(checked(fd, step));
-}
 
 /// The folder that messages are stored in. Used by all threads.
 class Store {
@@ -57,82 +49,6 @@ class Store {
  private:
     const int folder_;
     std::atomic<std::uint64_t> next_ = 0;
-};
-
-/// One client; the business of one thread at a time. Replies to what came together go out together:
-/// they are short, and the socket's buffer takes them.
-class Session {
- public:
-    enum class Wants { input, commit, end };
-
-    explicit Session(int socket) : fd(socket) { say("220 bare ESMTP"); }
-    ~Session() { ::close(fd); }
-
-    /// Takes what the socket has. False where the client has gone.
-    bool receive() {
-        std::array<char, 16 * 1024> buffer;
-        const auto got = ::recv(fd, buffer.data(), buffer.size(), 0);
-        if (got > 0) input_.append(buffer.data(), static_cast<std::size_t>(got));
-        return got > 0;
-    }
-
-    /// Goes on until it needs something; where that is a commit, of `message`.
-    Wants proceed() {
-        auto wants = Wants::input;
-        while (wants == Wants::input && (in_data_ ? take_data(wants) : take_line(wants))) continue;
-        if (!replies_.empty()) ::send(fd, replies_.data(), replies_.size(), MSG_NOSIGNAL);
-        replies_.clear();
-        return wants;
-    }
-
-    void committed() { say("250 stored"); }
-
-    const int fd;
-    std::string message;
-
- private:
-    void say(std::string_view reply) {
-        replies_ += reply;
-        replies_ += "\r\n";
-    }
-
-    bool take_line(Wants& wants) {
-        const auto end = input_.find("\r\n");
-        if (end == std::string::npos) return false;
-        const auto verb = input_.substr(0, 4);
-        in_data_ = verb == "DATA";
-        // The end of the line that says DATA stays: the final dot is looked for behind a line's
-        // end.
-        input_.erase(0, in_data_ ? end : end + 2);
-        if (in_data_) {
-            say("354 go on");
-        } else if (verb == "QUIT") {
-            say("221 bye");
-            wants = Wants::end;
-        } else {
-            say(verb == "EHLO" ? "250-bare\r\n250 PIPELINING" : "250 well");
-        }
-        return true;
-    }
-
-    bool take_data(Wants& wants) {
-        constexpr std::string_view k_end = "\r\n.\r\n";
-        const auto end = input_.find(k_end, searched_);
-        if (end == std::string::npos) {
-            searched_ = input_.size() < k_end.size() ? 0 : input_.size() - k_end.size() + 1;
-            return false;
-        }
-        message.assign(input_, 2, end);
-        input_.erase(0, end + k_end.size());
-        searched_ = 0;
-        in_data_ = false;
-        wants = Wants::commit;
-        return true;
-    }
-
-    std::string input_, replies_;
-    bool in_data_ = false;
-    std::size_t searched_ = 0;
 };
 
 /// A session is watched (once, EPOLLONESHOT), or waits for a thread, or is in the hands of one.

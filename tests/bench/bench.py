@@ -6,6 +6,7 @@ import sys
 import flows
 import idle
 import intake
+import link
 import sessions
 import standing
 import waiting
@@ -18,6 +19,7 @@ WORKLOADS = {
     "intake": intake.measure,
     "waiting": waiting.measure,
     "sessions": sessions.measure,
+    "link": link.measure,
 }
 ONLY_WHEN_NAMED = {"standing-million"}
 

@@ -86,17 +86,15 @@ class BareServer:
 
 
 class WaitingMail:
-    """`count` messages for ann@example.net, `octets` long each, in a Queue."""
+    """`count` messages in a Queue, `octets` long each, for these recipients in turn."""
 
-    def __init__(self, queue, count, octets):
-        self.queue, self.count = queue, count
-        head = (
-            "x-sender: <app@local.example>\r\nx-receiver: <ann@example.net>\r\n"
+    def __init__(self, queue, count, octets, recipients=("ann@example.net",)):
+        self.queue, self.count, self.octets, self.recipients = queue, count, octets, recipients
+        self.rest = (
             "Received: from app.example by mail.local.example; Tue, 24 Nov 2026 01:48:12 +0000\r\n"
             "From: app@local.example\r\nTo: ann@example.net\r\nSubject: waiting\r\n"
             "Date: Tue, 24 Nov 2026 01:48:12 +0000\r\nMessage-ID: <1@app.example>\r\n\r\n"
-        )
-        self.content = (head + ("x" * 78 + "\r\n") * (octets // 80)).encode()[: octets - 2] + b"\r\n"
+        ) + ("x" * 78 + "\r\n") * (octets // 80)
         self.arrived = (int(time.time()) - 3600 + FILETIME_OF_1970) * 10_000_000
 
     def lay(self, due):
@@ -105,16 +103,21 @@ class WaitingMail:
         queue = os.open(self.queue, os.O_RDONLY)
         try:
             for number in range(self.count):
-                self._lay_one(queue, f"{self.arrived + number:016x}00000000.eml", times)
+                self._lay_one(queue, number, times)
         finally:
             os.close(queue)
         sync(self.queue)
 
-    def _lay_one(self, queue, name, times):
+    def _lay_one(self, queue, number, times):
+        name = f"{self.arrived + number:016x}00000000.eml"
         try:
             os.utime(name, times, dir_fd=queue)
         except FileNotFoundError:
             file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=queue)
-            os.write(file, self.content)
+            os.write(file, self._content(self.recipients[number % len(self.recipients)]))
             os.utime(file, times)
             os.close(file)
+
+    def _content(self, recipient):
+        block = f"x-sender: <app@local.example>\r\nx-receiver: <{recipient}>\r\n"
+        return (block + self.rest).encode()[: self.octets - 2] + b"\r\n"

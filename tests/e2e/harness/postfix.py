@@ -42,6 +42,7 @@ smtp      unix  - - n -     - smtp
 virtual   unix  - n n -     - virtual
 anvil     unix  - - n -     1 anvil
 showq     unix  n - n -     - showq
+scache    unix  - - n -     1 scache
 postlog   unix-dgram n - n - 1 postlogd
 """
 

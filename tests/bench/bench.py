@@ -7,6 +7,7 @@ import flows
 import idle
 import intake
 import link
+import many
 import sessions
 import standing
 import waiting
@@ -20,6 +21,7 @@ WORKLOADS = {
     "waiting": waiting.measure,
     "sessions": sessions.measure,
     "link": link.measure,
+    "many": many.measure,
 }
 ONLY_WHEN_NAMED = {"standing-million"}
 

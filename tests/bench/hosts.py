@@ -1,5 +1,7 @@
-"""Hosts to send to: near and far away."""
+"""Hosts to send to: near, far away, dead."""
 
+import contextlib
+import socket
 import subprocess
 import threading
 import time
@@ -9,6 +11,13 @@ from harness.loopback import wait_until_open
 
 BARE_HOST = BUILD / "bench/bench_bare_host"
 LONG_LINK = BUILD / "bench/bench_long_link"
+
+
+def zone(hosts):
+    """For a name server: each domain and the address of its mail host."""
+    return "".join(
+        f"{domain}. MX 10 mx.{domain}.\nmx.{domain}. A {address}\n" for domain, address in hosts.items()
+    )
 
 
 class BareHost:
@@ -53,3 +62,20 @@ class LongLink:
     def close(self):
         self.process.kill()
         self.process.wait()
+
+
+@contextlib.contextmanager
+def refusing(_address, _port):
+    """Nobody listens."""
+    yield
+
+
+@contextlib.contextmanager
+def silent(address, port):
+    """Answers nobody: one who connected first is never taken, and there is no room for a second one to wait."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(0)
+        with socket.create_connection((address, port)):
+            yield

@@ -3,6 +3,7 @@
 import signal
 import sys
 
+import dead
 import flows
 import idle
 import intake
@@ -22,8 +23,10 @@ WORKLOADS = {
     "sessions": sessions.measure,
     "link": link.measure,
     "many": many.measure,
+    "dead": dead.measure,
+    "dead-silent": dead.measure_silent,
 }
-ONLY_WHEN_NAMED = {"standing-million"}
+ONLY_WHEN_NAMED = {"standing-million", "dead-silent"}
 
 
 def main():

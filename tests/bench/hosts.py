@@ -12,6 +12,9 @@ from harness.loopback import wait_until_open
 BARE_HOST = BUILD / "bench/bench_bare_host"
 LONG_LINK = BUILD / "bench/bench_long_link"
 
+SYN, ACK = 0x02, 0x10
+SO_RCVBUFFORCE = 33  # of <asm-generic/socket.h>; Python does not name it
+
 
 def zone(hosts):
     """For a name server: each domain and the address of its mail host."""
@@ -79,3 +82,33 @@ def silent(address, port):
         listener.listen(0)
         with socket.create_connection((address, port)):
             yield
+
+
+class Probes:
+    """When connections to an address were begun, answered or not. It sees the packets, which takes root."""
+
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.socket.bind((address, 0))
+        self.socket.settimeout(0.1)
+        self.begun = {}  # when, by port and sequence number: a SYN that is sent again is no other connection
+        self.stopping = threading.Event()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while not self.stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                packet = self.socket.recv(128)
+                tcp = packet[4 * (packet[0] & 15) :]
+                if tcp[13] & (SYN | ACK) == SYN:
+                    self.begun.setdefault((tcp[:2], tcp[4:8]), time.monotonic())
+
+    def between(self, start, end):
+        return [when for when in list(self.begun.values()) if start <= when < end]
+
+    def close(self):
+        self.stopping.set()
+        self.reader.join()
+        self.socket.close()

@@ -86,15 +86,22 @@ struct Destinations::Destination {
     }
 
     [[nodiscard]] Room room() const {
-        return {2 * concurrency.connections(), concurrency.dead_until()};
+        return {k_room_of_connection * concurrency.connections(), concurrency.dead_until()};
     }
+};
+
+/// A letter that a worker took, opened.
+struct Destinations::Parcel {
+    std::shared_ptr<Letter> letter;
+    std::unique_ptr<OutgoingMessage> message;
 };
 
 /// What a worker sends over.
 struct Destinations::Connection {
-    std::unique_ptr<smtp::ClientConnection> line;  ///< null: none is open
+    std::unique_ptr<smtp::ClientConnection> line{};  ///< null: none is open
     std::size_t sent = 0;
     Time opened{};
+    std::optional<Parcel> next{};  ///< was begun, and is the next to be sent
 
     /// While nothing was sent the host may have hung up.
     [[nodiscard]] bool usable() const { return line && line->usable(); }
@@ -223,16 +230,20 @@ smtp::Task<void> Destinations::work(Destination& destination) {
 
 smtp::Task<void> Destinations::send_letters(Destination& destination) {
     Connection connection;
-    while (co_await letter_waits(destination, connection.line != nullptr)) {
+    while (co_await letter_waits(destination, connection)) {
         const bool open = co_await is_open(destination, connection);
         if (!open) co_return;
-        if (!destination.ready.empty()) co_await send_next(destination, connection);
+        if (connection.next || !destination.ready.empty())
+            co_await send_next(destination, connection);
         if (!connection.usable()) connection.line.reset();
     }
     if (connection.line) co_await connection.line->quit();
 }
 
-smtp::Task<bool> Destinations::letter_waits(Destination& destination, bool linger) {
+smtp::Task<bool> Destinations::letter_waits(Destination& destination,
+                                            const Connection& connection) {
+    if (connection.next) co_return true;
+    const bool linger = connection.line != nullptr;
     const auto until = steady_clock::now() + k_linger;
     while (linger && destination.ready.empty() && !closing_) {
         const auto left =
@@ -246,6 +257,7 @@ smtp::Task<bool> Destinations::letter_waits(Destination& destination, bool linge
 /// Whether something can be sent over it now, if need be over a new one. Where not, and there is
 /// no other, all that is ready has its verdict.
 smtp::Task<bool> Destinations::is_open(Destination& destination, Connection& connection) {
+    if (connection.next) co_return true;
     if (!connection.usable()) connection.line.reset();
     const bool worn = connection.is_worn(steady_clock::now(), settings_.messages_per_connection);
     if (connection.line && worn) {
@@ -297,18 +309,21 @@ smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination)
 }
 
 smtp::Task<void> Destinations::send_next(Destination& destination, Connection& connection) {
-    const auto letter = destination.ready.front();
-    destination.ready.pop_front();
-    letter->being_sent = true;
+    auto next = std::exchange(connection.next, std::nullopt);
+    const auto [letter, message] = next ? std::move(*next) : take(destination);
     --destination.hungry;
-    const auto message = letter->open();
-    auto verdicts = co_await connection.line->send(letter->envelope, *message);
+    auto find_next = [this, &destination, &connection]() -> std::optional<smtp::Outgoing> {
+        if (!may_begin_another(destination, connection)) return std::nullopt;
+        connection.next = take(destination);
+        return smtp::Outgoing{connection.next->letter->envelope, *connection.next->message};
+    };
+    auto verdicts = co_await connection.line->send(letter->envelope, *message, find_next);
     ++destination.hungry;
     const bool reused = connection.sent++ > 0;
     // A host that answered nothing was gone before: it would have had the message at a later
     // attempt as well.
     const bool can_have_it = connection.line->was_answered() && message->read_to_the_end();
-    const bool lost = !connection.line->usable() && is_lost(verdicts, can_have_it);
+    const bool lost = is_lost(verdicts, can_have_it);
     const bool misled = connection.line->lacks_chunking();
     if (misled) destination.lacks_chunking = true;
     // Between two messages a host may hang up; that says nothing of the second one.
@@ -325,6 +340,21 @@ smtp::Task<void> Destinations::send_next(Destination& destination, Connection& c
     }
     tell_room(destination);
     letter->decide(std::move(verdicts));
+}
+
+Destinations::Parcel Destinations::take(Destination& destination) {
+    auto letter = std::move(destination.ready.front());
+    destination.ready.pop_front();
+    letter->being_sent = true;
+    auto message = letter->open();
+    return {std::move(letter), std::move(message)};
+}
+
+/// Who has nothing to send goes first: behind another one a letter may wait.
+bool Destinations::may_begin_another(const Destination& destination,
+                                     const Connection& connection) const {
+    return destination.ready.size() > destination.hungry &&
+           !connection.is_worn(steady_clock::now(), settings_.messages_per_connection - 1);
 }
 
 void Destinations::note_lost(Destination& destination, const std::vector<Verdict>& verdicts) {

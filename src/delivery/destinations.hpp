@@ -39,12 +39,12 @@ class Destinations {
 
     /// What a destination has room for.
     struct Room {
-        std::size_t messages = k_room_of_stranger;  ///< in hand at once, so that none waits long
-        Time dead_until{};                          ///< until then its messages have their verdict
+        std::size_t messages = k_room_of_connection;  ///< in hand at once, so that none waits long
+        Time dead_until{};  ///< until then its messages have their verdict
         friend bool operator==(const Room&, const Room&) = default;
     };
-    /// One is sent, the next one is at hand.
-    static constexpr std::size_t k_room_of_stranger = 2;
+    /// One is sent, one is begun behind it, one is at hand.
+    static constexpr std::size_t k_room_of_connection = 3;
 
     /// What is referred to must outlive this; wait for close() before it is destroyed.
     Destinations(smtp::Loop& loop, smtp::Connector& connector,
@@ -68,6 +68,7 @@ class Destinations {
  private:
     struct Letter;
     struct Destination;
+    struct Parcel;
     struct Connection;
 
     std::shared_ptr<Letter> hand_in(Route route, Envelope envelope, OpenMessage open);
@@ -79,10 +80,13 @@ class Destinations {
     void start_all_workers();
     smtp::Task<void> work(Destination& destination);
     smtp::Task<void> send_letters(Destination& destination);
-    smtp::Task<bool> letter_waits(Destination& destination, bool linger);
+    smtp::Task<bool> letter_waits(Destination& destination, const Connection& connection);
     smtp::Task<bool> is_open(Destination& destination, Connection& connection);
     smtp::Task<smtp::ConnectOutcome> connect(Destination& destination);
     smtp::Task<void> send_next(Destination& destination, Connection& connection);
+    Parcel take(Destination& destination);
+    [[nodiscard]] bool may_begin_another(const Destination& destination,
+                                         const Connection& connection) const;
     void note_lost(Destination& destination, const std::vector<Verdict>& verdicts);
 
     smtp::Loop& loop_;

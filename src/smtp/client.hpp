@@ -7,7 +7,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,23 +59,41 @@ struct Endpoint {
     std::string password{};  ///< the user's
 };
 
+/// A message to be sent.
+struct Outgoing {
+    const Envelope& envelope;
+    MessageSource& message;
+};
+
+/// Gives the message that is to be sent next, if there is one: once it was given, the next send()
+/// is for it.
+using FindNext = std::function<std::optional<Outgoing>()>;
+
 /// An open, greeted connection. One transaction at a time.
 class ClientConnection {
  public:
     virtual ~ClientConnection() = default;
 
     /// Sends `message` to the recipients of `envelope` and gives one verdict for each, in their
-    /// order. Whatever happens on the wire ends as verdicts.
-    virtual Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) = 0;
+    /// order. Whatever happens on the wire ends as verdicts. Where the host lets us (PIPELINING),
+    /// the next message is begun before the verdicts are there.
+    virtual Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message,
+                                            FindNext find_next) = 0;
 
-    /// Whether the host said anything in the last send().
+    /// The same, of one message alone.
+    Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) {
+        return send(envelope, message, [] { return std::optional<Outgoing>(); });
+    }
+
+    /// Whether the host said anything after the message of the last send() was begun.
     [[nodiscard]] virtual bool was_answered() const = 0;
 
     /// Whether the host offered CHUNKING and does not know BDAT: then the message may go another
     /// way.
     [[nodiscard]] virtual bool lacks_chunking() const = 0;
 
-    /// Whether another send() may follow: the replies are in step and the server has not said 421.
+    /// Whether another send() may follow: the replies are in step and the server has not said 421;
+    /// or a message was begun, and has its verdicts to come.
     [[nodiscard]] virtual bool usable() const = 0;
 
     /// Says QUIT and hangs up. Destroying a connection hangs up without a word.

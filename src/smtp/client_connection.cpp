@@ -2,6 +2,7 @@
 #include "smtp/client_transaction.hpp"
 #include "smtp/client_wire.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,15 +27,20 @@ class WireConnection final : public ClientConnection {
           server_(std::move(server)),
           timeouts_(timeouts) {}
 
-    Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message) override {
-        ClientTransaction transaction(envelope, offered_, message.size(), server_.host, footing_);
-        answered_ = false;
-        Step step = wire_ ? transaction.next() : transaction.interrupted("connection lost");
-        while (!std::holds_alternative<ClientTransaction::Finished>(step)) {
-            step = co_await perform(std::move(step), transaction, message);
+    using ClientConnection::send;
+
+    Task<std::vector<Verdict>> send(const Envelope& envelope, MessageSource& message,
+                                    FindNext find_next) override {
+        auto begun = begin(envelope, message);
+        auto& transaction = *begun.transaction;
+        answered_ = begun.answered;
+        while (!std::holds_alternative<ClientTransaction::Finished>(begun.step)) {
+            if (!next_ && transaction.can_be_followed())
+                co_await begin_next(transaction, find_next);
+            begun.step = co_await perform(std::move(begun.step), transaction, message);
         }
-        auto& finished = std::get<ClientTransaction::Finished>(step);
-        if (!finished.usable) wire_.reset();
+        auto& finished = std::get<ClientTransaction::Finished>(begun.step);
+        if (!finished.usable) hang_up();
         lacks_chunking_ = finished.lacks_chunking;
         footing_ = ClientTransaction::Host::known;
         for (auto& verdict : finished.verdicts) {
@@ -48,17 +54,82 @@ class WireConnection final : public ClientConnection {
     [[nodiscard]] bool lacks_chunking() const override { return lacks_chunking_; }
 
     [[nodiscard]] bool usable() const override {
-        return wire_ && wire_->take_in() && !wire_->has_input();
+        return next_ || (wire_ && wire_->take_in() && !wire_->has_input());
     }
 
     Task<void> quit() override {
-        if (!usable()) co_return wire_.reset();
+        if (next_ || !usable()) co_return wire_.reset();
         const auto sent = co_await wire_->send("QUIT\r\n", timeouts_.quit, OnInput::keep_sending);
         if (sent) (void)co_await wire_->reply(timeouts_.quit);
         wire_.reset();
     }
 
  private:
+    /// A transaction whose first step is to be taken, or was, behind another one.
+    struct Begun {
+        std::unique_ptr<ClientTransaction> transaction;
+        Step step;
+        bool answered = false;  ///< the host said something since
+    };
+
+    Begun begin(const Envelope& envelope, const MessageSource& message) {
+        if (!next_) {
+            auto transaction = transaction_of(envelope, message, footing_);
+            auto step = transaction->next();
+            return {std::move(transaction), std::move(step)};
+        }
+        auto begun = *std::exchange(next_, std::nullopt);
+        if (!wire_) begun.step = begun.transaction->interrupted("connection lost");
+        return begun;
+    }
+
+    [[nodiscard]] std::unique_ptr<ClientTransaction> transaction_of(
+        const Envelope& envelope, const MessageSource& message,
+        ClientTransaction::Host footing) const {
+        return std::make_unique<ClientTransaction>(envelope, offered_, message.size(), server_.host,
+                                                   footing);
+    }
+
+    /// Begins the next message behind one that awaits its replies.
+    Task<void> begin_next(ClientTransaction& before, const FindNext& find_next) {
+        using Host = ClientTransaction::Host;
+        const bool in_step = offered_.pipelining && footing_ == Host::known;
+        const auto next = in_step ? find_next() : std::nullopt;
+        if (!next) co_return;
+        auto transaction = transaction_of(next->envelope, next->message, Host::busy);
+        auto step = transaction->next();
+        if (!std::holds_alternative<ClientTransaction::Finished>(step)) {
+            before.followed();
+            step = co_await say_first(std::move(step), *transaction, next->message);
+        }
+        next_ = Begun{std::move(transaction), std::move(step)};
+    }
+
+    /// The first step of such a message. What comes meanwhile answers the one before.
+    Task<Step> say_first(Step step, ClientTransaction& transaction, MessageSource& message) {
+        std::string octets;
+        if (const auto* commands = std::get_if<ClientTransaction::Send>(&step)) {
+            octets = commands->octets;
+        } else {
+            octets = std::get<ClientTransaction::SendMessage>(step).commands;
+            for (bool end = false; !end;) {
+                const auto portion = co_await message.next();
+                if (!portion) co_return transaction.unreadable(portion.error().what);
+                end = portion->empty();
+                octets += *portion;
+            }
+        }
+        const auto sent = co_await wire_->send(octets, timeouts_.data_block, OnInput::keep_sending);
+        if (!sent) co_return transaction.interrupted(sent.error().what);
+        co_return transaction.next();
+    }
+
+    void hang_up() {
+        wire_.reset();
+        // RFC 5321 3.8: behind a 421 nothing is done any more.
+        if (next_ && last_code_ == 421) next_->answered = false;
+    }
+
     Task<Step> perform(Step step, ClientTransaction& transaction, MessageSource& message) {
         if (const auto* commands = std::get_if<ClientTransaction::Send>(&step))
             co_return co_await send_commands(*commands, transaction);
@@ -92,6 +163,8 @@ class WireConnection final : public ClientConnection {
         const auto reply = co_await wire_->reply(time_for(phase));
         if (!reply) co_return transaction.interrupted(reply.error().what);
         answered_ = true;
+        last_code_ = reply->code;
+        if (next_) next_->answered = true;
         co_return transaction.resume(*reply);
     }
 
@@ -155,6 +228,8 @@ class WireConnection final : public ClientConnection {
     const ServerFacts server_;
     const ClientTimeouts timeouts_;
     ClientTransaction::Host footing_ = ClientTransaction::Host::unknown;
+    std::optional<Begun> next_;  ///< begun behind the message that is being sent
+    int last_code_ = 0;          ///< that the host said
     bool answered_ = false;
     bool lacks_chunking_ = false;
 };

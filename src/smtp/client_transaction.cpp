@@ -63,10 +63,15 @@ std::string_view ClientTransaction::name_of(Command command) {
             return "the final dot";
         case Command::chunk:
             return "BDAT";
+        case Command::clear:
         case Command::rset:
             return "RSET";
     }
     return {};
+}
+
+bool ClientTransaction::can_be_followed() const {
+    return message_sent_ && awaits_message();
 }
 
 ClientTransaction::Step ClientTransaction::next() {
@@ -120,7 +125,7 @@ bool ClientTransaction::is_on_probation() const {
 /// What is to be said once all that was said has been answered.
 ClientTransaction::Step ClientTransaction::flight() {
     const bool nothing_left = std::ranges::all_of(verdicts_, [](auto& v) { return v.has_value(); });
-    if (nothing_left) return mail_said_ ? ask(Command::rset) : finish(true);
+    if (nothing_left) return mail_said_ && !followed_ ? ask(Command::rset) : finish(true);
     if (offered_.pipelining && !is_on_probation()) return whole_flight();
     if (!mail_said_) return ask(Command::mail);
     if (has_next_recipient()) return ask(Command::rcpt, next_recipient_++);
@@ -134,12 +139,14 @@ ClientTransaction::Step ClientTransaction::whole_flight() {
     const auto add = [&](Command command, std::size_t recipient = 0) {
         flight.octets += std::get<Send>(ask(command, recipient)).octets;
     };
+    // RFC 3030 2: a chunk of the message before, if it is refused, leaves its transaction open.
+    if (footing_ == Host::busy && !mail_said_ && offered_.chunking) add(Command::clear);
     if (!mail_said_) add(Command::mail);
     while (has_next_recipient()) add(Command::rcpt, next_recipient_++);
     const bool alone = flight.octets.empty();
     if (!offered_.chunking) {
         add(Command::data);
-    } else if (alone || (footing_ == Host::known && octets_ <= k_one_flight)) {
+    } else if (alone || (footing_ != Host::unknown && octets_ <= k_one_flight)) {
         return send_chunk(std::move(flight.octets));
     }
     return flight;
@@ -153,7 +160,7 @@ ClientTransaction::Step ClientTransaction::send_chunk(std::string commands) {
 }
 
 ClientTransaction::Step ClientTransaction::ask(Command command, std::size_t recipient) {
-    mail_said_ = true;
+    mail_said_ = mail_said_ || command == Command::mail;
     awaited_.push_back({command, recipient});
     return Send{command_line(command, recipient), Phase::command};
 }
@@ -184,6 +191,9 @@ ClientTransaction::Step ClientTransaction::resume(const Reply& reply) {
     }
     awaited_.pop_front();
     switch (command) {
+        case Command::clear:
+            if (kind_of(reply.code) != Verdict::Kind::delivered) return out_of_step(reply, "RSET");
+            break;
         case Command::mail:
             take_mail(reply);
             break;
@@ -223,7 +233,7 @@ void ClientTransaction::take_rcpt(const Reply& reply, std::size_t recipient) {
 ClientTransaction::Step ClientTransaction::after_data(const Reply& reply) {
     const auto kind = kind_of(reply.code);
     const bool go_ahead = reply.code == 354;
-    if (!go_ahead && kind == Verdict::Kind::delivered) return out_of_step(reply);
+    if (!go_ahead && kind == Verdict::Kind::delivered) return out_of_step(reply, "DATA");
     if (!go_ahead) {
         decide(kind, reply);
         return flight();
@@ -233,7 +243,7 @@ ClientTransaction::Step ClientTransaction::after_data(const Reply& reply) {
         return SendMessage{};
     }
     // A final dot would have an empty message delivered to recipients taken without a sender.
-    if (host_accepted_one_) return out_of_step(reply);
+    if (host_accepted_one_) return out_of_step(reply, "DATA");
     awaited_.push_back({Command::empty_message});  // RFC 2920 3.1: a single dot ends it
     return Send{".\r\n", Phase::data_end};
 }
@@ -258,8 +268,9 @@ ClientTransaction::Step ClientTransaction::after_message(Command command, const 
     return finish(!for_nobody);
 }
 
-ClientTransaction::Step ClientTransaction::out_of_step(const Reply& reply) {
-    return interrupted("the host broke SMTP: '" + reply.text() + "' in reply to DATA");
+ClientTransaction::Step ClientTransaction::out_of_step(const Reply& reply, std::string_view to) {
+    return interrupted("the host broke SMTP: '" + reply.text() + "' in reply to " +
+                       std::string(to));
 }
 
 ClientTransaction::Finished ClientTransaction::answered_early(const Reply& early) {
@@ -311,6 +322,7 @@ std::string ClientTransaction::command_line(Command command, std::size_t recipie
             return rcpt_command(envelope_.recipients[recipient]) + "\r\n";
         case Command::data:
             return "DATA\r\n";
+        case Command::clear:
         case Command::rset:
             return "RSET\r\n";
         default:

@@ -46,14 +46,24 @@ class ClientTransaction {
     };
     using Step = std::variant<Send, SendMessage, ReadReply, Finished>;
 
-    /// Whether the host has shown before that it counts replies as we do. One that says one too
-    /// many would have a chunk taken for accepted that it refused: to a host unknown MAIL and the
-    /// first RCPT are said alone, so that it is found out before.
-    enum class Host { known, unknown };
+    /// What the host has done for us. One that says one reply too many would have a chunk taken for
+    /// accepted that it refused: to a host unknown MAIL and the first RCPT are said alone, so that
+    /// it is found out before.
+    enum class Host {
+        unknown,
+        known,  ///< it counts replies as we do
+        busy,   ///< the same, and the replies to the message before this one are still to come
+    };
 
     /// `octets` is the message's size, `host` the name for verdicts.
     ClientTransaction(const Envelope& envelope, const Extensions& offered, std::uint64_t octets,
                       std::string host, Host footing = Host::known);
+
+    /// Whether the message is sent, and only replies are awaited: then another transaction may be
+    /// begun behind this one (RFC 2920 3.1).
+    [[nodiscard]] bool can_be_followed() const;
+    /// It was begun: as a transaction with a busy host it clears what is left of this one.
+    void followed() { followed_ = true; }
 
     /// The first step, or the one after something was sent.
     Step next();
@@ -71,7 +81,7 @@ class ClientTransaction {
     Finished unreadable(std::string_view reason);
 
  private:
-    enum class Command { mail, rcpt, data, message, chunk, empty_message, rset };
+    enum class Command { clear, mail, rcpt, data, message, chunk, empty_message, rset };
     struct Awaited {
         Command command;
         std::size_t recipient = 0;
@@ -91,7 +101,7 @@ class ClientTransaction {
     Step read();
     Step finish(bool usable);
     Step after_data(const Reply& reply);
-    Step out_of_step(const Reply& reply);
+    Step out_of_step(const Reply& reply, std::string_view to);
     void take_mail(const Reply& reply);
     void take_rcpt(const Reply& reply, std::size_t recipient);
 
@@ -116,6 +126,7 @@ class ClientTransaction {
     std::deque<Awaited> awaited_;  ///< commands sent whose replies were not read yet
     std::size_t next_recipient_ = 0;
     bool mail_said_ = false;
+    bool followed_ = false;
     bool cut_off_ = false;       ///< the connection broke before all was sent
     bool message_sent_ = false;  ///< whole, the final dot included
     bool answered_rcpt_ = false;

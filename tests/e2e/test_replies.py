@@ -148,18 +148,19 @@ def test_a_reply(host, command, reply, world, rude):
 
 
 def test_nonsense_in_a_flight_may_double_a_message_and_says_so(world, rude):
-    """The message is sent by then, and whom the host took it for it said in words that nobody can know."""
+    """The message is sent by then, and whom the host took it for it said in words that nobody can know; the message
+    behind it is on its way."""
     # To the first message of a connection they are said one by one.
     second_message = once(GARBAGE, after=2)
     host = rude(world.host, world.port, offers=HOSTS["BDAT pipelined"], says={"RCPT": second_message})
     submit_all(world)
     world.run("pickup-drain")
     deferred = waiting(world)
-    assert len(deferred) == 2
-    for why in deferred.values():
-        assert "the host broke SMTP" in why and "a duplicate is possible" in why
+    assert len(deferred) == 4
+    assert sum("the host broke SMTP" in why for why in deferred.values()) == 2
+    assert all("a duplicate is possible" in why for why in deferred.values())
     assert world.run("queue-retry", "--all").returncode == 0
-    assert sorted(arrived(host).values()) == [1] * 5 + [2]
+    assert set(arrived(host).values()) == {1, 2}
 
 
 TWICE = {
@@ -203,10 +204,12 @@ TO_RSET |= {"usual": None, "twice": "250 2.0.0 forgotten\r\n250 again"}
 @pytest.mark.parametrize("host", HOSTS)
 def test_between_messages(host, said, world, rude):
     """A message for nobody is followed by RSET; what comes of that is nothing to the next message."""
+    # A message that is begun behind another one says it, too.
+    of_begun = 1 if host == "BDAT pipelined" and not said else 0
     host = rude(world.host, world.port, offers=HOSTS[host], says={"RCPT": once(NEVER, 2), "RSET": once(said)})
     outcomes = drain(world, host)
     assert (len(outcomes[FAILED]), len(outcomes[DELIVERED])) == (2, 4)
-    assert host.commands.count("RSET") == 1
+    assert host.commands.count("RSET") == 1 + of_begun
     assert host.connections == (2 if said else 1), "a connection that is not in step is left"
     goes_later(world, host, outcomes)
 

@@ -126,6 +126,8 @@ class FakeHosts final : public mailroot::smtp::Connector {
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
     std::chrono::milliseconds greeting_takes{1};
     bool lacks_chunking = false;    ///< and offers it
+    bool pipelining = false;        ///< a message may be begun behind another one
+    int begun = 0;                  ///< that were
     int lost_after = -1;            ///< messages until each connection is lost between two
     int gone_after = -1;            ///< messages until each connection is lost at the end of one
     bool gone_with_a_word = false;  ///< the host answered something before
@@ -152,8 +154,13 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     }
     ~FakeConnection() override { --hosts_.open; }
 
+    using mailroot::smtp::ClientConnection::send;
+
     mailroot::smtp::Task<std::vector<mailroot::Verdict>> send(
-        const mailroot::Envelope& envelope, mailroot::smtp::MessageSource& message) override {
+        const mailroot::Envelope& envelope, mailroot::smtp::MessageSource& message,
+        mailroot::smtp::FindNext find_next) override {
+        begun_ = usable_ && hosts_.pipelining && find_next();
+        hosts_.begun += begun_ ? 1 : 0;
         co_await mailroot::smtp::pause(std::chrono::milliseconds{1});
         std::vector<mailroot::Verdict> verdicts;
         answered_ = misled_;
@@ -164,7 +171,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
                 {mailroot::Verdict::Kind::deferred, mailroot::reply(502, "", "what?"), address_});
             co_return verdicts;
         }
-        if (hosts_.lost_after >= 0 && sent_++ >= hosts_.lost_after) {
+        if (!usable_ || (hosts_.lost_after >= 0 && sent_++ >= hosts_.lost_after)) {
             usable_ = false;
             verdicts.resize(envelope.recipients.size(),
                             {mailroot::Verdict::Kind::deferred,
@@ -213,7 +220,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     }
     [[nodiscard]] bool was_answered() const override { return answered_; }
     [[nodiscard]] bool lacks_chunking() const override { return misled_; }
-    [[nodiscard]] bool usable() const override { return usable_; }
+    [[nodiscard]] bool usable() const override { return usable_ || begun_; }
     mailroot::smtp::Task<void> quit() override { co_return; }
 
  private:
@@ -222,6 +229,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     int sent_ = 0;
     const bool misled_;
     bool usable_ = true;
+    bool begun_ = false;
     bool answered_ = false;
 };
 

@@ -241,12 +241,12 @@ TEST_CASE_FIXTURE(DeliveryFixture, "room grows with a greeting, is told, and end
     });
     deliver(*this, 1);
     REQUIRE(rooms.size() == 2);
-    CHECK(rooms[0].messages == 40);
+    CHECK(rooms[0].messages == 60);
     CHECK(rooms[1] == Destinations::Room{});
     hosts.connect_codes["192.0.2.1"] = 0;
     deliver(*this, 1);
     REQUIRE(rooms.size() == 3);
-    CHECK(rooms[2].messages == 2);
+    CHECK(rooms[2].messages == 3);
     CHECK(rooms[2].dead_until > std::chrono::steady_clock::now() + 50min);
 }
 
@@ -279,4 +279,26 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a host that does not know BDAT has the messa
     hosts.lacks_chunking = true;
     CHECK(deliver(*this, 3) == std::vector<Verdict::Kind>(3, Verdict::Kind::delivered));
     CHECK(hosts.connections == 2);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a message is begun behind another one, each goes once") {
+    hosts.pipelining = true;
+    settings.delivery.connections_per_domain = 1;
+    settings.delivery.messages_per_connection = 5;
+    SUBCASE("as many as a connection takes") {
+        CHECK(deliver(*this, 12) == std::vector<Verdict::Kind>(12, Verdict::Kind::delivered));
+        CHECK(hosts.connections == 3);
+        CHECK(hosts.begun == 4 + 4 + 1);
+    }
+    SUBCASE("and where the connection is lost between the two, over another one") {
+        hosts.lost_after = 2;
+        CHECK(deliver(*this, 6) == std::vector<Verdict::Kind>(6, Verdict::Kind::delivered));
+    }
+    CHECK(hosts.delivered.size() % 6 == 0);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "who has nothing to send takes the next message") {
+    hosts.pipelining = true;
+    deliver(*this, 2);
+    CHECK(hosts.begun == 0);
 }

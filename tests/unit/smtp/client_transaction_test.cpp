@@ -77,6 +77,8 @@ struct Plan {
             usable = value == "yes";
         else if (name == "stranger")
             footing = ClientTransaction::Host::unknown;
+        else if (name == "busy")
+            footing = ClientTransaction::Host::busy;
         else if (name == "lacks-chunking")
             lacks_chunking = value == "yes";
         else if (name == "verdict") {

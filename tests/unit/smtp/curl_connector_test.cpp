@@ -339,6 +339,76 @@ TEST_CASE("a hundred connections at once each carry two messages") {
     for (const auto& connection : open) CHECK(connection->usable());
 }
 
+TEST_CASE("the next message is begun before the verdicts of the last are there") {
+    for (const bool chunking : {false, true}) {
+        CAPTURE(chunking);
+        KindServer kind;
+        if (chunking) kind.extensions = "250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
+        ScriptedServer server([&](Peer& peer) { kind(peer); });
+        Client client;
+        auto outcome = client.connect(server.port());
+        REQUIRE(outcome.connection);
+        const auto envelope = to({"a"});
+        client.send(*outcome.connection, envelope, k_message);
+        TextSource second(k_message);
+        TextSource third(k_message);
+        int found = 0;
+        auto find_next = [&]() -> std::optional<smtp::Outgoing> {
+            if (++found > 1) return std::nullopt;
+            return smtp::Outgoing{envelope, third};
+        };
+        std::vector<Verdict> of_second;
+        std::vector<Verdict> of_third;
+        auto both = [&]() -> smtp::Task<void> {
+            of_second = co_await outcome.connection->send(envelope, second, find_next);
+            CHECK(outcome.connection->usable());
+            of_third = co_await outcome.connection->send(envelope, third, find_next);
+        };
+        client.run(both());
+        CHECK(of_second.at(0).kind == Verdict::Kind::delivered);
+        CHECK(of_third.at(0).kind == Verdict::Kind::delivered);
+        client.quit(*outcome.connection);
+        const std::lock_guard lock(kind.mutex);
+        CHECK(std::ranges::count(kind.heard, "MAIL FROM:<sender@client.example>") == 3);
+        CHECK(std::ranges::count(kind.heard, "RSET") == (chunking ? 1 : 0));
+    }
+}
+
+TEST_CASE("a message begun behind one that ended with 421 was not answered") {
+    ScriptedServer server([&](Peer& peer) {
+        peer.say("220 mx.example ESMTP\r\n");
+        peer.line();
+        peer.say("250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n");
+        for (int message = 0; message < 2; ++message) {
+            for (int command = 0; command < 2; ++command) {
+                peer.line();
+                peer.say("250 fine\r\n");
+            }
+            peer.take(std::stoul(peer.line().substr(5)));
+            peer.say(message == 0 ? "250 taken\r\n" : "421 enough\r\n");
+        }
+        peer.until_end();
+    });
+    Client client;
+    auto outcome = client.connect(server.port());
+    REQUIRE(outcome.connection);
+    const auto envelope = to({"a"});
+    client.send(*outcome.connection, envelope, k_message);
+    TextSource second(k_message);
+    TextSource third(k_message);
+    auto find_next = [&]() { return std::optional(smtp::Outgoing{envelope, third}); };
+    std::vector<Verdict> of_third;
+    auto both = [&]() -> smtp::Task<void> {
+        co_await outcome.connection->send(envelope, second, find_next);
+        of_third = co_await outcome.connection->send(envelope, third, find_next);
+    };
+    client.run(both());
+    CHECK(of_third.at(0).kind == Verdict::Kind::deferred);
+    CHECK(of_third.at(0).reply.code == 0);
+    CHECK_FALSE(outcome.connection->was_answered());
+    CHECK_FALSE(outcome.connection->usable());
+}
+
 TEST_CASE("a host that says one reply too many is not given a chunk") {
     KindServer kind;
     kind.extensions = "250-mx.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n";

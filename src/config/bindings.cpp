@@ -33,14 +33,6 @@ bool is_dots(std::string_view text) {
     return text == "auto" || text == "unstuff" || text == "raw";
 }
 
-bool is_smart_host_or_empty(std::string_view text) {
-    return text.empty() || is_smart_host(text);
-}
-
-bool is_tls_policy(std::string_view text) {
-    return text == "none" || text == "may" || text == "encrypt" || text == "verify";
-}
-
 constexpr std::string_view k_networks_form =
     "a list of networks such as [\"192.0.2.0/24\", \"2001:db8::/32\"]";
 constexpr std::string_view k_file_form = "the path of a file";
@@ -157,16 +149,13 @@ constexpr std::array k_bindings{
             Count{MEMBER(delivery.messages_per_connection), 1}},
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
     Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
-            Text{MEMBER(delivery.smart_host), is_smart_host_or_empty,
-                 "a host such as \"relay.example.com\", \"relay.example.com:587\" or "
-                 "\"[192.0.2.1]\""}},
+            Text{MEMBER(delivery.smart_host), is_smart_host_or_empty, k_smart_host_form}},
     Binding{"delivery.smartHostUser", "user to log in there as; empty: no login",
             Text{MEMBER(delivery.smart_host_user), is_any, "the name of a user"}},
     Binding{"delivery.smartHostPasswordFile", "file whose first line is the user's password",
             Text{MEMBER(delivery.smart_host_password_file), is_any, k_file_form}},
-    Binding{
-        "delivery.tls", "encryption of connections out: none, may, encrypt or verify",
-        Text{MEMBER(delivery.tls), is_tls_policy, "\"none\", \"may\", \"encrypt\" or \"verify\""}},
+    Binding{"delivery.tls", "encryption of connections out: none, may, encrypt or verify",
+            Text{MEMBER(delivery.tls), is_tls_policy, k_tls_policy_form}},
 
     Binding{"dns.servers", "name servers, IP or IP:PORT; empty: the system's resolvers",
             TextList{MEMBER(dns.servers), is_server_address,
@@ -199,28 +188,17 @@ std::optional<std::uint64_t> size_of(const Json& value) {
     return size ? std::optional(*size) : std::nullopt;
 }
 
-std::optional<RemoteDomain> remote_domain_of(const Json& value) {
-    if (!value.is_object()) return std::nullopt;
-    RemoteDomain domain;
-    for (const auto& [key, item] : value.items()) {
-        if (key == "relay" && item.is_boolean()) {
-            domain.relay = item;
-        } else if (key == "triggered" && item.is_boolean()) {
-            domain.triggered = item;
-        } else if (key == "turn" && item.is_array() &&
-                   std::ranges::all_of(item, [](const Json& user) { return user.is_string(); })) {
-            domain.turn = item.get<std::vector<std::string>>();
-        } else if (key == "tls" && item.is_string() &&
-                   is_tls_policy(item.get_ref<const std::string&>())) {
-            domain.tls = item;
-        } else if (key == "smartHost" && item.is_string() &&
-                   is_smart_host_or_empty(item.get_ref<const std::string&>())) {
-            domain.smart_host = item.get<std::string>();
-        } else {
-            return std::nullopt;
-        }
+std::optional<Fault> read_domains(std::map<std::string, RemoteDomain>& into, const Json& value) {
+    constexpr std::string_view form =
+        R"(an object such as {"example.com": {"relay": true}, "*.example.net": {"tls": "verify"}})";
+    if (!value.is_object()) return Fault{"", std::string(form), value};
+    for (const auto& [pattern, item] : value.items()) {
+        if (!is_domain_pattern(pattern)) return Fault{"", std::string(form), pattern};
+        RemoteDomain domain;
+        if (auto fault = read_object(domain, item)) return std::move(*fault).in(pattern);
+        into.emplace(lower_case(pattern), std::move(domain));
     }
-    return domain;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -243,12 +221,12 @@ bool TextList::read(Settings& settings, const Json& value) const {
     return legal;
 }
 
-Json TextList::culprit(const Json& value) const {
-    if (!value.is_array()) return value;
+Fault TextList::fault(const Json& value) const {
+    if (!value.is_array()) return {"", expected(), value};
     const auto bad = std::ranges::find_if(value, [this](const Json& item) {
         return !item.is_string() || !fits(item.get_ref<const std::string&>());
     });
-    return bad == value.end() ? value : *bad;
+    return {"", expected(), bad == value.end() ? value : *bad};
 }
 
 bool TextMap::read(Settings& settings, const Json& value) const {
@@ -265,44 +243,21 @@ bool TextMap::read(Settings& settings, const Json& value) const {
 }
 
 bool RemoteDomains::read(Settings& settings, const Json& value) const {
-    if (!value.is_object()) return false;
     std::map<std::string, RemoteDomain> domains;
-    for (const auto& [pattern, item] : value.items()) {
-        auto domain = remote_domain_of(item);
-        if (!is_domain_pattern(pattern) || !domain) return false;
-        domains.emplace(lower_case(pattern), std::move(*domain));
-    }
+    if (read_domains(domains, value)) return false;
     member(settings) = std::move(domains);
     return true;
 }
 
-Json RemoteDomains::culprit(const Json& value) const {
-    if (!value.is_object()) return value;
-    for (const auto& [pattern, item] : value.items()) {
-        if (!is_domain_pattern(pattern)) return pattern;
-        if (!item.is_object()) return {{pattern, item}};
-        for (const auto& [key, part] : item.items()) {
-            const Json alone = {{key, part}};
-            if (!remote_domain_of(alone)) return alone;
-        }
-    }
-    return value;
+Fault RemoteDomains::fault(const Json& value) const {
+    std::map<std::string, RemoteDomain> unused;
+    return read_domains(unused, value).value_or(Fault{});
 }
 
 Json RemoteDomains::write(Settings& settings) const {
     auto json = Json::object();
-    for (const auto& [pattern, domain] : member(settings)) {
-        json[pattern] = {
-            {"relay", domain.relay}, {"triggered", domain.triggered}, {"turn", domain.turn}};
-        if (!domain.tls.empty()) json[pattern]["tls"] = domain.tls;
-        if (domain.smart_host) json[pattern]["smartHost"] = *domain.smart_host;
-    }
+    for (const auto& [pattern, domain] : member(settings)) json[pattern] = write_object(domain);
     return json;
-}
-
-std::string RemoteDomains::expected() const {
-    return R"(an object such as {"example.com": {"relay": true, "triggered": true, )"
-           R"("turn": ["user"]}, "*.example.net": {"tls": "verify"}})";
 }
 
 bool Size::read(Settings& settings, const Json& value) const {

@@ -1,8 +1,7 @@
 #pragma once
 
+#include "config/objects.hpp"
 #include "config/settings.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -15,15 +14,13 @@
 
 namespace mailroot::config {
 
-using Json = nlohmann::ordered_json;
-
 /// The setting that a key stands for.
 template <class T>
 using Member = T& (*)(Settings&);
 
 /// The kinds of value. read() leaves the settings alone and gives false where `value` is none of
 /// its kind or out of its range; expected() says what would have been one. Of a list or an object
-/// culprit() gives the part that is none.
+/// fault() tells which part is none.
 struct Text {
     Member<std::string> member;
     bool (*fits)(std::string_view);
@@ -40,7 +37,7 @@ struct TextList {
     std::string_view form;
 
     bool read(Settings& settings, const Json& value) const;
-    [[nodiscard]] Json culprit(const Json& value) const;
+    [[nodiscard]] Fault fault(const Json& value) const;
     [[nodiscard]] Json write(Settings& settings) const { return member(settings); }
     [[nodiscard]] std::string expected() const { return std::string(form); }
 };
@@ -60,9 +57,8 @@ struct RemoteDomains {
     Member<std::map<std::string, RemoteDomain>> member;
 
     bool read(Settings& settings, const Json& value) const;
-    [[nodiscard]] Json culprit(const Json& value) const;
+    [[nodiscard]] Fault fault(const Json& value) const;
     [[nodiscard]] Json write(Settings& settings) const;
-    [[nodiscard]] std::string expected() const;
 };
 
 /// Octets; 0: no limit.

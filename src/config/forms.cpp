@@ -124,6 +124,14 @@ bool is_smart_host(std::string_view text) {
     return is_ipv4(address) || is_ipv6(address);
 }
 
+bool is_smart_host_or_empty(std::string_view text) {
+    return text.empty() || is_smart_host(text);
+}
+
+bool is_tls_policy(std::string_view text) {
+    return text == "none" || text == "may" || text == "encrypt" || text == "verify";
+}
+
 bool is_network(std::string_view text) {
     const auto address = take_until(text, '/');
     if (text.empty()) return is_ipv4(address) || is_ipv6(address);

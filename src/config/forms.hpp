@@ -36,6 +36,16 @@ struct SmartHost {
 };
 [[nodiscard]] SmartHost smart_host(std::string_view text);
 
+/// Where a smart host may be set to none.
+[[nodiscard]] bool is_smart_host_or_empty(std::string_view text);
+inline constexpr std::string_view k_smart_host_form =
+    "a host such as \"relay.example.com\", \"relay.example.com:587\" or \"[192.0.2.1]\"";
+
+/// `none`, `may`, `encrypt` or `verify`.
+[[nodiscard]] bool is_tls_policy(std::string_view text);
+inline constexpr std::string_view k_tls_policy_form =
+    "\"none\", \"may\", \"encrypt\" or \"verify\"";
+
 /// `192.0.2.0/24`, `2001:db8::/32`, or an address.
 [[nodiscard]] bool is_network(std::string_view text);
 

@@ -80,13 +80,13 @@ std::string shown(const Json& value) {
     return text;
 }
 
-/// What of a value is wrong, where its kind can tell.
+/// What is wrong with a value, and with which part of it where its kind can tell.
 template <class Kind>
-Json culprit_of(const Kind& kind, const Json& value) {
-    if constexpr (requires { kind.culprit(value); }) {
-        return kind.culprit(value);
+Fault fault_of(const Kind& kind, const Json& value) {
+    if constexpr (requires { kind.fault(value); }) {
+        return kind.fault(value);
     } else {
-        return value;
+        return {"", kind.expected(), value};
     }
 }
 
@@ -94,8 +94,9 @@ Result<void> apply_value(Settings& settings, const Binding& binding, const Json&
     return std::visit(
         [&](const auto& kind) -> Result<void> {
             if (kind.read(settings, value)) return {};
-            return refused(std::string(binding.path) + ": expected " + kind.expected() + ", not " +
-                           shown(culprit_of(kind, value)));
+            const auto fault = fault_of(kind, value);
+            return refused(std::string(binding.path) + ": " + fault.place + "expected " +
+                           fault.expected + ", not " + shown(fault.value));
         },
         binding.value);
 }

@@ -132,11 +132,20 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"domains": {"recipients": {"*.a.example": "/x"}}})", "domains.recipients: expected"},
         {R"({"domains": {"recipients": {"a.example": 1}}})", "domains.recipients: expected"},
         {R"({"domains": {"remote": {"a b": {}}}})", "domains.remote: expected an object such as"},
-        {R"({"domains": {"remote": {"a.example": true}}})", "domains.remote: expected an object"},
-        {R"({"domains": {"remote": {"a.example": {"relays": true}}}})", "domains.remote: expected"},
-        {R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})", "domains.remote: expected"},
-        {R"({"domains": {"remote": {"a.example": {"tls": "yes"}}}})", "domains.remote: expected"},
-        {R"({"domains": {"remote": {"a.example": {"smartHost": 1}}}})", "domains.remote: expected"},
+        {R"({"domains": {"remote": {"a.example": true}}})",
+         "domains.remote: a.example: expected an object with relay, "},
+        {R"({"domains": {"remote": {"a.example": {"relays": true}}}})",
+         "domains.remote: a.example: expected relay, triggered, turn, tls"},
+        {R"({"domains": {"remote": {"a.example": {"relay": 1}}}})",
+         "domains.remote: a.example: relay: expected true or false, not 1"},
+        {R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})",
+         "domains.remote: a.example: turn: expected a list of users"},
+        {R"({"domains": {"remote": {"a.example": {"turn": [1]}}}})",
+         "domains.remote: a.example: turn: expected a list of users"},
+        {R"({"domains": {"remote": {"a.example": {"tls": "yes"}}}})",
+         "domains.remote: a.example: tls: expected \"none\", \"may\","},
+        {R"({"domains": {"remote": {"a.example": {"smartHost": 1}}}})",
+         "domains.remote: a.example: smartHost: expected a host such as"},
         {R"({"delivery": {"smartHost": "a b"}})", "delivery.smartHost: expected a host such as"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
@@ -185,9 +194,9 @@ TEST_CASE("of a list or an object the part that is wrong is named") {
     CHECK(said(R"({"listen": ["0.0.0.0:25", "0.0.0.0:465 implict"]})")
               .ends_with(R"(, not "0.0.0.0:465 implict")"));
     CHECK(said(R"({"domains": {"remote": {"a.example": {"relay": true, "trigger": true}}}})")
-              .ends_with(R"(, not {"trigger":true})"));
+              .ends_with(R"(, not "trigger")"));
     CHECK(said(R"({"domains": {"remote": {"a.example": {"turn": "u"}}}})")
-              .ends_with(R"(, not {"turn":"u"})"));
+              .ends_with(R"(turn: expected a list of users such as ["branch"], not "u")"));
 }
 
 TEST_CASE("settings that do not go together are refused") {
@@ -370,6 +379,20 @@ TEST_CASE("what is printed is what is read, every key in it") {
     CHECK(json.flatten().size() >= keys().size());
     CHECK(json["delivery"]["expire"] == "2d");
     CHECK(json["limits"]["messageSize"] == "1000");
+}
+
+TEST_CASE("of a remote domain is printed what is special about it") {
+    const std::string all = R"({"relay":true,"triggered":true,"turn":["u"],"tls":"none",)"
+                            R"("smartHost":""})";
+    const auto complete = load("", true,
+                               {"auth.users=/u", R"(domains.remote={"a.example": {"tls": "may"}, )"
+                                                 R"("b.example": )" +
+                                                     all + "}"},
+                               k_machine);
+    REQUIRE_MESSAGE(complete, complete.error().what);
+    const auto json = nlohmann::ordered_json::parse(to_json(*complete))["domains"]["remote"];
+    CHECK(json["a.example"].dump() == R"({"tls":"may"})");
+    CHECK(json["b.example"].dump() == all);
 }
 
 TEST_CASE("keys come in the manual's order") {

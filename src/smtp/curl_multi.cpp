@@ -105,4 +105,17 @@ void CurlMulti::report_finished() {
     }
 }
 
+Result<void> set_all(std::initializer_list<CURLcode> outcomes) {
+    for (const auto outcome : outcomes) {
+        if (outcome != CURLE_OK) return unavailable(curl_easy_strerror(outcome));
+    }
+    return {};
+}
+
+Result<void> set_authorities(CURL* easy, const std::string& file) {
+    if (file.empty()) return {};
+    return set_all({curl_easy_setopt(easy, CURLOPT_CAINFO, file.c_str()),
+                    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr)});
+}
+
 }  // namespace mailroot::smtp

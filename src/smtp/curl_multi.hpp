@@ -6,8 +6,10 @@
 #include <curl/curl.h>
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <string>
 
 namespace mailroot::smtp {
 
@@ -47,5 +49,11 @@ class CurlMulti {
     std::unique_ptr<Reactor::Timer> timer_;
     std::map<CURL*, std::shared_ptr<Done>> transfers_;
 };
+
+/// Of options of a handle that were just set. Kind::unavailable where libcurl refused one.
+Result<void> set_all(std::initializer_list<CURLcode> outcomes);
+
+/// Who is trusted to sign certificates: a PEM file; empty: the system's.
+Result<void> set_authorities(CURL* easy, const std::string& file);
 
 }  // namespace mailroot::smtp

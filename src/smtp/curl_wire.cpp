@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -44,15 +43,6 @@ bool is_of_tls(CURLcode code) {
                                CURLE_SSL_CIPHER,        CURLE_SSL_ISSUER_ERROR,
                                CURLE_SSL_CACERT_BADFILE};
     return std::ranges::find(codes, code) != codes.end();
-}
-
-Result<void> set_all(std::initializer_list<CURLcode> outcomes) {
-    for (const auto outcome : outcomes) {
-        if (outcome != CURLE_OK)
-            return fail(Error::Kind::unavailable,
-                        std::string("libcurl: ") + curl_easy_strerror(outcome));
-    }
-    return {};
 }
 
 tl::unexpected<Error> lost(std::string how) {
@@ -189,9 +179,7 @@ Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOption
             curl_easy_setopt(easy_, CURLOPT_SSL_CTX_DATA, options.trust.get()),
         }));
     }
-    if (options.authorities.empty()) return {};
-    return set_all({curl_easy_setopt(easy_, CURLOPT_CAINFO, options.authorities.c_str()),
-                    curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr)});
+    return set_authorities(easy_, options.authorities);
 }
 
 Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {

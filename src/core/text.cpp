@@ -25,4 +25,14 @@ std::string_view take_until(std::string_view& text, char separator) {
     return part;
 }
 
+std::string without(std::string text, std::string_view secret) {
+    constexpr std::string_view k_instead = "...";
+    for (std::size_t at = 0; !secret.empty(); at += k_instead.size()) {
+        at = text.find(secret, at);
+        if (at == std::string::npos) break;
+        text.replace(at, secret.size(), k_instead);
+    }
+    return text;
+}
+
 }  // namespace mailroot

@@ -18,4 +18,7 @@ inline constexpr std::string_view k_blanks = " \t\r\n";
 /// there is none.
 std::string_view take_until(std::string_view& text, char separator);
 
+/// The text with `...` where `secret` stood; an empty one stands nowhere.
+[[nodiscard]] std::string without(std::string text, std::string_view secret);
+
 }  // namespace mailroot

@@ -22,3 +22,9 @@ TEST_CASE("a text is taken apart at its separators") {
     CHECK(text == "");
     CHECK(take_until(text, ':') == "");
 }
+
+TEST_CASE("a secret is taken out of a text wherever it stands") {
+    CHECK(without("abc, bc and abc", "abc") == "..., bc and ...");
+    CHECK(without("dots.", ".") == "dots...");
+    CHECK(without("nothing", "") == "nothing");
+}

@@ -18,6 +18,9 @@ virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 100
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {folder}/run/auth-client
 """
 
 DOVECOT_CONF = """
@@ -28,6 +31,7 @@ protocols = pop3 imap
 listen = {address}
 ssl = no
 disable_plaintext_auth = no
+auth_mechanisms = plain login cram-md5
 mail_location = maildir:{folder}/mail/all
 first_valid_uid = 1
 passdb {{
@@ -37,6 +41,11 @@ passdb {{
 userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/mail
+}}
+service auth {{
+  unix_listener auth-client {{
+    mode = 0666
+  }}
 }}
 service pop3-login {{
   inet_listener pop3 {{
@@ -73,7 +82,6 @@ class Chain:
         run("chown", OWNER, folder / "mail")
         (folder / "dovecot.conf").write_text(DOVECOT_CONF.format(**values))
 
-        self.postfix = Postfix(folder, address, port, f"mx.{DOMAIN}", VIRTUAL.format(**values))
         self.dovecot = subprocess.Popen(
             ["/usr/sbin/dovecot", "-F", "-c", folder / "dovecot.conf"],
             stdout=subprocess.DEVNULL,
@@ -81,6 +89,8 @@ class Chain:
         )
         for open_port in (self.pop3, self.imap):
             wait_until_open(address, open_port, self.dovecot, "dovecot")
+        # It asks Dovecot who may log in, from the first connection on.
+        self.postfix = Postfix(folder, address, port, f"mx.{DOMAIN}", VIRTUAL.format(**values))
 
     def arrived(self):
         return [path for path in self.folder.glob("mail/all/*/*") if path.parent.name in ("new", "cur")]

@@ -61,6 +61,10 @@ class Postfix:
         run("/usr/sbin/postfix", "-c", folder / "postfix", "start")
         wait_for(lambda: accepts(address, port), f"postfix on {address}:{port}")
 
+    def configure(self, name, value):
+        run("/usr/sbin/postconf", "-c", self.folder / "postfix", "-e", f"{name} = {value}")
+        run("/usr/sbin/postfix", "-c", self.folder / "postfix", "reload")
+
     def log(self):
         return (self.folder / "postfix.log").read_text()
 

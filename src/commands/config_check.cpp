@@ -50,8 +50,7 @@ Result<int> run_config_check(const ConfigCheckOptions& options, Environment& env
     if (!proxies) return fail(std::move(proxies));
     auto files = read_server_files(*settings);
     if (!files) return fail(std::move(files));
-    auto password = smart_host_password(*settings);
-    if (!password) return fail(std::move(password));
+    MAILROOT_TRY(delivery::check_secrets(*settings));
     if (options.json) {
         environment.out << config::to_json(*settings) << '\n';
     } else {

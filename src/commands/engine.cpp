@@ -1,7 +1,5 @@
 #include "commands/engine.hpp"
 
-#include "config/text_file.hpp"
-#include "core/text.hpp"
 #include "dns/ares_resolver.hpp"
 #include "dns/caching_resolver.hpp"
 #include "observe/diagnostic_log.hpp"
@@ -69,11 +67,15 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
                                                settings.tls.authorities);
     if (!connector) return fail(std::move(connector));
     engine->connector_ = std::move(*connector);
-    auto password = smart_host_password(settings);
-    if (!password) return fail(std::move(password));
+    MAILROOT_TRY(delivery::check_secrets(settings));
+    auto http = smtp::make_curl_http_client(*engine->reactor, settings.tls.authorities,
+                                            delivery::k_secret_patience);
+    if (!http) return fail(std::move(http));
+    engine->http_ = std::move(*http);
+    engine->logins_ = std::make_unique<delivery::Logins>(engine->context, *engine->http_);
     delivery::OwnEndpoints own{endpoints_of(listening), os::machine_addresses()};
     engine->router_ = std::make_unique<delivery::Router>(settings, *engine->cache_, engine->random,
-                                                         std::move(own), *std::move(password));
+                                                         *engine->logins_, std::move(own));
     engine->destinations = std::make_unique<delivery::Destinations>(
         engine->loop, *engine->connector_, settings.delivery);
     engine->courier = std::make_unique<delivery::Courier>(engine->context, *engine->router_,
@@ -81,18 +83,6 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     engine->pickup_courier =
         std::make_unique<delivery::PickupCourier>(engine->context, *engine->courier);
     return engine;
-}
-
-Result<std::string> smart_host_password(const config::Settings& settings) {
-    const auto& file = settings.delivery.smart_host_password_file;
-    if (file.empty()) return std::string();
-    const auto place = "delivery.smartHostPasswordFile: " + file + ": ";
-    auto text = config::read_text_file(file);
-    if (!text) return fail(Error::Kind::config, place + text.error().what);
-    std::string_view rest = *text;
-    const auto password = trimmed(take_until(rest, '\n'));
-    if (password.empty()) return fail(Error::Kind::config, place + "its first line is empty");
-    return std::string(password);
 }
 
 void Engine::run(smtp::Task<void> task) {

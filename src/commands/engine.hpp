@@ -7,12 +7,14 @@
 #include "core/reactor.hpp"
 #include "delivery/context.hpp"
 #include "delivery/courier.hpp"
+#include "delivery/credentials.hpp"
 #include "delivery/destinations.hpp"
 #include "delivery/pickup_courier.hpp"
 #include "delivery/router.hpp"
 #include "dns/resolver.hpp"
 #include "folders/mailroot.hpp"
 #include "smtp/client.hpp"
+#include "smtp/http_client.hpp"
 #include "smtp/loop.hpp"
 
 #include <functional>
@@ -51,6 +53,8 @@ class Engine {
     std::unique_ptr<dns::Resolver> resolver_;
     std::unique_ptr<dns::Resolver> cache_;
     std::unique_ptr<smtp::Connector> connector_;
+    std::unique_ptr<smtp::HttpClient> http_;
+    std::unique_ptr<delivery::Logins> logins_;
     std::unique_ptr<delivery::Router> router_;
 
  public:
@@ -62,10 +66,6 @@ class Engine {
     Engine(const Environment& environment, smtp::Loop& on, const config::Settings& settings,
            EventLog& log, folders::Mailroot opened);
 };
-
-/// The password of `delivery.smartHostUser`, from its file; empty where there is none. Kind::config
-/// names the file.
-Result<std::string> smart_host_password(const config::Settings& settings);
 
 /// The mailroot named on the command line. Run by root, the process becomes its owner first.
 /// Kind::not_found where there is none and `if_missing` says refuse.

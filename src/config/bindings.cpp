@@ -150,10 +150,8 @@ constexpr std::array k_bindings{
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
     Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
             Text{MEMBER(delivery.smart_host), is_smart_host_or_empty, k_smart_host_form}},
-    Binding{"delivery.smartHostUser", "user to log in there as; empty: no login",
-            Text{MEMBER(delivery.smart_host_user), is_any, "the name of a user"}},
-    Binding{"delivery.smartHostPasswordFile", "file whose first line is the user's password",
-            Text{MEMBER(delivery.smart_host_password_file), is_any, k_file_form}},
+    Binding{"delivery.smartHostLogin", "who to log in there as, and where the secret comes from",
+            LoginObject{MEMBER(delivery.smart_host_login)}},
     Binding{"delivery.tls", "encryption of connections out: none, may, encrypt or verify",
             Text{MEMBER(delivery.tls), is_tls_policy, k_tls_policy_form}},
 
@@ -258,6 +256,18 @@ Json RemoteDomains::write(Settings& settings) const {
     auto json = Json::object();
     for (const auto& [pattern, domain] : member(settings)) json[pattern] = write_object(domain);
     return json;
+}
+
+bool LoginObject::read(Settings& settings, const Json& value) const {
+    SmartHostLogin login;
+    if (read_object(login, value)) return false;
+    member(settings) = std::move(login);
+    return true;
+}
+
+Fault LoginObject::fault(const Json& value) const {
+    SmartHostLogin unused;
+    return read_object(unused, value).value_or(Fault{});
 }
 
 bool Size::read(Settings& settings, const Json& value) const {

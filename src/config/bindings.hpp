@@ -61,6 +61,15 @@ struct RemoteDomains {
     [[nodiscard]] Json write(Settings& settings) const;
 };
 
+/// `{"user": "joe", "passwordFile": "/etc/mailroot/password"}`
+struct LoginObject {
+    Member<SmartHostLogin> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Fault fault(const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return write_object(member(settings)); }
+};
+
 /// Octets; 0: no limit.
 struct Size {
     Member<std::uint64_t> member;
@@ -117,8 +126,8 @@ struct Boolean {
 struct Binding {
     std::string_view path;
     std::string_view meaning;
-    std::variant<Text, TextList, TextMap, RemoteDomains, Size, Count, Port, Duration, DurationList,
-                 Boolean>
+    std::variant<Text, TextList, TextMap, RemoteDomains, LoginObject, Size, Count, Port, Duration,
+                 DurationList, Boolean>
         value;
 };
 

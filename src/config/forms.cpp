@@ -132,6 +132,15 @@ bool is_tls_policy(std::string_view text) {
     return text == "none" || text == "may" || text == "encrypt" || text == "verify";
 }
 
+bool is_https_url(std::string_view text) {
+    constexpr std::string_view k_scheme = "https://";
+    if (!text.starts_with(k_scheme)) return false;
+    const bool plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+    text.remove_prefix(k_scheme.size());
+    const auto host = take_until(text, '/');
+    return plain && !host.empty() && host.find('@') == std::string_view::npos;
+}
+
 bool is_network(std::string_view text) {
     const auto address = take_until(text, '/');
     if (text.empty()) return is_ipv4(address) || is_ipv6(address);

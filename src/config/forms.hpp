@@ -46,6 +46,9 @@ inline constexpr std::string_view k_smart_host_form =
 inline constexpr std::string_view k_tls_policy_form =
     "\"none\", \"may\", \"encrypt\" or \"verify\"";
 
+/// `https://login.example.com/token`, without a user or blanks.
+[[nodiscard]] bool is_https_url(std::string_view text);
+
 /// `192.0.2.0/24`, `2001:db8::/32`, or an address.
 [[nodiscard]] bool is_network(std::string_view text);
 

@@ -28,10 +28,26 @@ bool is_any(std::string_view) {
     return true;
 }
 
+bool is_said(std::string_view text) {
+    return !text.empty() && text.find_first_of("\r\n") == std::string_view::npos;
+}
+
+bool is_client_authentication(std::string_view text) {
+    return text == "body" || text == "basic";
+}
+
+constexpr Form k_object{is_any, "an object"};
 constexpr Form k_boolean{is_any, "true or false"};
 constexpr Form k_users{is_any, "a list of users such as [\"branch\"]"};
 constexpr Form k_tls_policy{is_tls_policy, k_tls_policy_form};
 constexpr Form k_smart_host{is_smart_host_or_empty, k_smart_host_form};
+constexpr Form k_user{is_said, "the name of a user"};
+constexpr Form k_file{is_said, "the path of a file"};
+constexpr Form k_command{is_any, "a list of a program and its arguments"};
+constexpr Form k_endpoint{is_https_url, "a URL such as \"https://login.example.com/token\""};
+constexpr Form k_client_id{is_said, "the id of a client"};
+constexpr Form k_client_authentication{is_client_authentication, "\"body\" or \"basic\""};
+constexpr Form k_scope{is_said, "a scope such as \"https://outlook.office.com/SMTP.Send\""};
 
 std::optional<Fault> fault(const Form& form, const Json& value) {
     return Fault{"", std::string(form.expected), value};
@@ -63,6 +79,18 @@ std::optional<Fault> read(std::vector<std::string>& into, const Form& form, cons
     into = value.get<std::vector<std::string>>();
     return std::nullopt;
 }
+
+std::optional<Fault> read(SmartHostLogin& into, const Form&, const Json& value) {
+    return read_object(into, value);
+}
+
+std::optional<Fault> read(std::optional<OauthClient>& into, const Form&, const Json& value);
+
+Json json_of(const SmartHostLogin& value) {
+    return write_object(value);
+}
+
+Json json_of(const std::optional<OauthClient>& value);
 
 Json json_of(const auto& value) {
     return value;
@@ -121,7 +149,33 @@ constexpr std::array k_remote_domain{
     part<&RemoteDomain::turn, k_users>("turn"),
     part<&RemoteDomain::tls, k_tls_policy>("tls"),
     part<&RemoteDomain::smart_host, k_smart_host>("smartHost"),
+    part<&RemoteDomain::smart_host_login, k_object>("smartHostLogin"),
 };
+
+constexpr std::array k_smart_host_login{
+    part<&SmartHostLogin::user, k_user>("user"),
+    part<&SmartHostLogin::password_file, k_file>("passwordFile"),
+    part<&SmartHostLogin::password_command, k_command>("passwordCommand"),
+    part<&SmartHostLogin::token_command, k_command>("tokenCommand"),
+    part<&SmartHostLogin::oauth, k_object>("oauth"),
+};
+
+constexpr std::array k_oauth_client{
+    part<&OauthClient::endpoint, k_endpoint>("endpoint"),
+    part<&OauthClient::client_id, k_client_id>("clientId"),
+    part<&OauthClient::client_secret_file, k_file>("clientSecretFile"),
+    part<&OauthClient::client_authentication, k_client_authentication>("clientAuthentication"),
+    part<&OauthClient::refresh_token_file, k_file>("refreshTokenFile"),
+    part<&OauthClient::scope, k_scope>("scope"),
+};
+
+std::optional<Fault> read(std::optional<OauthClient>& into, const Form&, const Json& value) {
+    return read_parts<OauthClient>(into.emplace(), k_oauth_client, value);
+}
+
+Json json_of(const std::optional<OauthClient>& value) {
+    return write_parts<OauthClient>(*value, k_oauth_client);
+}
 
 }  // namespace
 
@@ -131,6 +185,14 @@ std::optional<Fault> read_object(RemoteDomain& into, const Json& value) {
 
 Json write_object(const RemoteDomain& from) {
     return write_parts<RemoteDomain>(from, k_remote_domain);
+}
+
+std::optional<Fault> read_object(SmartHostLogin& into, const Json& value) {
+    return read_parts<SmartHostLogin>(into, k_smart_host_login, value);
+}
+
+Json write_object(const SmartHostLogin& from) {
+    return write_parts<SmartHostLogin>(from, k_smart_host_login);
 }
 
 }  // namespace mailroot::config

@@ -26,10 +26,12 @@ struct Fault {
     }
 };
 
-/// Reads an entry of `domains.remote`. Where there is a fault `into` is of no use.
+/// Reads an entry of `domains.remote`, or a login. Where there is a fault `into` is of no use.
 [[nodiscard]] std::optional<Fault> read_object(RemoteDomain& into, const Json& value);
+[[nodiscard]] std::optional<Fault> read_object(SmartHostLogin& into, const Json& value);
 
 /// The object that read_object() reads. What has its default is left out.
 [[nodiscard]] Json write_object(const RemoteDomain& from);
+[[nodiscard]] Json write_object(const SmartHostLogin& from);
 
 }  // namespace mailroot::config

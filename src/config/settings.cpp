@@ -154,6 +154,32 @@ Result<void> complete(Settings& settings, const std::function<std::string()>& ma
     return {};
 }
 
+Result<void> check_oauth(const OauthClient& oauth, const std::string& place) {
+    if (oauth.endpoint.empty()) return refused(place + "endpoint must be set");
+    if (oauth.client_id.empty()) return refused(place + "clientId must be set");
+    const bool has_secret = !oauth.client_secret_file.empty();
+    if (!has_secret && oauth.refresh_token_file.empty())
+        return refused(place + "clientSecretFile or refreshTokenFile must be set");
+    if (!has_secret && oauth.client_authentication == "basic")
+        return refused(place + "there is no clientSecretFile for clientAuthentication basic");
+    return {};
+}
+
+Result<void> check_login(const SmartHostLogin& login, const std::string& smart_host,
+                         const std::string& place) {
+    if (login == SmartHostLogin{}) return {};
+    if (smart_host.empty()) return refused(place + "there is no smartHost to log in at");
+    if (login.user.empty()) return refused(place + "user must be set");
+    const int ways = !login.password_file.empty() + !login.password_command.empty() +
+                     !login.token_command.empty() + login.oauth.has_value();
+    if (ways != 1) {
+        return refused(place +
+                       "one of passwordFile, passwordCommand, tokenCommand and oauth must be set, "
+                       "and not two");
+    }
+    return login.oauth ? check_oauth(*login.oauth, place + "oauth: ") : Result<void>{};
+}
+
 }  // namespace
 
 Result<void> check_together(const Settings& settings) {
@@ -179,14 +205,11 @@ Result<void> check_together(const Settings& settings) {
             return refused("domains.remote: who fetches the mail of " + pattern +
                            " by ATRN must authenticate, and there are no auth.users");
         }
+        MAILROOT_TRY(check_login(remote.smart_host_login, remote.smart_host.value_or(""),
+                                 "domains.remote: " + pattern + ": smartHostLogin: "));
     }
-    const auto& delivery = settings.delivery;
-    if (delivery.smart_host_user.empty() != delivery.smart_host_password_file.empty()) {
-        return refused("delivery.smartHostUser and delivery.smartHostPasswordFile go together");
-    }
-    if (!delivery.smart_host_user.empty() && delivery.smart_host.empty()) {
-        return refused("delivery.smartHostUser: there is no delivery.smartHost to log in at");
-    }
+    MAILROOT_TRY(check_login(settings.delivery.smart_host_login, settings.delivery.smart_host,
+                             "delivery.smartHostLogin: "));
     if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
         return refused("tls.key: there is no tls.certificate that it could be the key of");
     }

@@ -3,6 +3,7 @@
 #include "core/result.hpp"
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -17,6 +18,34 @@ namespace mailroot::config {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
+/// Where OAuth2 tokens come from (RFC 6749). With a refresh token the grant is that, else the
+/// client's own.
+struct OauthClient {
+    std::string endpoint{};  ///< `https://...`
+    std::string client_id{};
+    std::string client_secret_file{};  ///< file: its first line is the secret; empty: there is none
+    std::string client_authentication = "body";  ///< how it is shown: `body` or `basic`
+    std::string refresh_token_file{};  ///< file: its first line; written anew when it is exchanged
+    std::string scope{};               ///< what the token is for; empty: not said
+
+    auto operator<=>(const OauthClient&) const = default;
+};
+
+/// Who we are to a smart host, and the one place where the secret comes from. In the configuration
+/// itself there is none.
+struct SmartHostLogin {
+    std::string user{};                           ///< empty: no login
+    std::string password_file{};                  ///< file: its first line is the password
+    std::vector<std::string> password_command{};  ///< program and arguments; prints the password
+    std::vector<std::string> token_command{};     ///< the same for an OAuth2 access token
+    std::optional<OauthClient> oauth{};
+
+    /// An OAuth2 access token is shown, not a password.
+    [[nodiscard]] bool by_token() const { return oauth || !token_command.empty(); }
+
+    auto operator<=>(const SmartHostLogin&) const = default;
+};
+
 /// What is special about mail for one domain elsewhere, or for those below `*.example.com`.
 struct RemoteDomain {
     bool relay = false;             ///< everybody may send there through us
@@ -24,6 +53,7 @@ struct RemoteDomain {
     std::vector<std::string> turn;  ///< users who may fetch it (ATRN)
     std::string tls;                ///< `delivery.tls` for it; empty: as for others
     std::optional<std::string> smart_host;  ///< `delivery.smartHost` for it; empty text: its MX
+    SmartHostLogin smart_host_login;        ///< there, and at no other
 };
 
 /// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md
@@ -110,10 +140,9 @@ struct Settings {
         std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
-        std::string smart_host;       ///< where all mail for other domains goes; empty: to their MX
-        std::string smart_host_user;  ///< to log in there as; empty: not at all
-        std::string smart_host_password_file;  ///< file: its first line is the password
-        std::string tls = "may";               ///< `none`, `may`, `encrypt` or `verify`
+        std::string smart_host;  ///< where all mail for other domains goes; empty: to their MX
+        SmartHostLogin smart_host_login;  ///< there
+        std::string tls = "may";          ///< `none`, `may`, `encrypt` or `verify`
     } delivery;
 
     struct Dns {

@@ -54,12 +54,12 @@ bool is_wildcard(const std::string& address) {
 }  // namespace
 
 Router::Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
-               OwnEndpoints own, std::string password)
+               Logins& logins, OwnEndpoints own)
     : settings_(settings),
       resolver_(resolver),
       random_(random),
-      own_(std::move(own)),
-      password_(std::move(password)) {}
+      logins_(logins),
+      own_(std::move(own)) {}
 
 smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     Route route;
@@ -79,7 +79,17 @@ smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     auto smart_host = settings_.delivery.smart_host;
     if (special != nullptr && special->smart_host) smart_host = *special->smart_host;
     if (smart_host.empty()) co_return co_await by_mx(std::move(domain));
-    co_return co_await by_smart_host(std::move(smart_host), std::move(domain));
+    const auto& login = login_at(smart_host, special);
+    co_return co_await by_smart_host(std::move(smart_host), login, std::move(domain));
+}
+
+const config::SmartHostLogin& Router::login_at(const std::string& smart_host,
+                                               const config::RemoteDomain* special) const {
+    static const config::SmartHostLogin none;
+    if (special != nullptr && !special->smart_host_login.user.empty())
+        return special->smart_host_login;
+    const bool for_all = smart_host == settings_.delivery.smart_host;
+    return for_all ? settings_.delivery.smart_host_login : none;
 }
 
 smtp::Task<Route> Router::by_mx(std::string domain) {
@@ -94,7 +104,8 @@ smtp::Task<Route> Router::by_mx(std::string domain) {
 }
 
 /// Where the smart host cannot be found mail waits: who named it can name another one.
-smtp::Task<Route> Router::by_smart_host(std::string smart_host, std::string domain) {
+smtp::Task<Route> Router::by_smart_host(std::string smart_host, const config::SmartHostLogin& login,
+                                        std::string domain) {
     const auto [host, port] = config::smart_host(smart_host);
     const auto name = literal_or_name(host);
     auto ask = [&](auto then) { dns::find_host(resolver_, name, random_, std::move(then)); };
@@ -107,18 +118,20 @@ smtp::Task<Route> Router::by_smart_host(std::string smart_host, std::string doma
     if (route.kind != Route::Kind::remote) {
         co_return nowhere(451, "4.4.4", "smart host " + smart_host + ": it is this server");
     }
-    const bool for_all = smart_host == settings_.delivery.smart_host;
-    if (for_all && !settings_.delivery.smart_host_user.empty()) log_in(route);
+    if (!login.user.empty()) log_in(route, login);
     co_return route;
 }
 
-void Router::log_in(Route& route) const {
-    route.destination += " as " + settings_.delivery.smart_host_user;
+void Router::log_in(Route& route, const config::SmartHostLogin& login) const {
+    auto& logged_in = logins_.of(login);
+    route.destination += " as " + logged_in.name();
     for (auto& endpoint : route.endpoints) {
-        endpoint.user = settings_.delivery.smart_host_user;
-        endpoint.password = password_;
-        // Only who says `none` has a password said in the clear.
-        if (endpoint.tls == smtp::TlsPolicy::may) endpoint.tls = smtp::TlsPolicy::encrypt;
+        endpoint.login = &logged_in;
+        // Only who says `none` has a password said in the clear, and nobody a token.
+        using smtp::TlsPolicy;
+        const bool unsaid = endpoint.tls == TlsPolicy::may;
+        if (unsaid || (endpoint.tls == TlsPolicy::none && login.by_token()))
+            endpoint.tls = TlsPolicy::encrypt;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "config/settings.hpp"
 #include "core/verdict.hpp"
+#include "delivery/credentials.hpp"
 #include "dns/mail_hosts.hpp"
 #include "smtp/client.hpp"
 #include "smtp/loop.hpp"
@@ -24,7 +25,7 @@ struct Route {
         nowhere,  ///< `verdict` says why and whether to try later
     };
     Kind kind = Kind::nowhere;
-    std::string destination;  ///< the same for domains with the same hosts and TLS policy
+    std::string destination;  ///< the same for domains with the same hosts, TLS policy and login
     std::vector<smtp::Endpoint> endpoints;
     Verdict verdict;
     bool asked_for =
@@ -43,12 +44,11 @@ struct OwnEndpoints {
     std::vector<std::string> addresses;     ///< of this machine's interfaces
 };
 
-/// Works out routes. `resolver` and `random` must outlive it.
+/// Works out routes. What it refers to must outlive it.
 class Router {
  public:
-    /// `password` is that of `delivery.smartHostUser`.
     Router(const config::Settings& settings, dns::Resolver& resolver, std::mt19937& random,
-           OwnEndpoints own, std::string password = {});
+           Logins& logins, OwnEndpoints own);
 
     /// `called` is what is asked for just now, which may be this; null: nothing.
     smtp::Task<Route> route(std::string domain, const Called* called);
@@ -57,15 +57,18 @@ class Router {
     [[nodiscard]] bool is_own(const std::string& address, std::uint16_t port) const;
     [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain,
                                std::uint16_t port) const;
-    void log_in(Route& route) const;
+    void log_in(Route& route, const config::SmartHostLogin& login) const;
     smtp::Task<Route> by_mx(std::string domain);
-    smtp::Task<Route> by_smart_host(std::string smart_host, std::string domain);
+    smtp::Task<Route> by_smart_host(std::string smart_host, const config::SmartHostLogin& login,
+                                    std::string domain);
+    [[nodiscard]] const config::SmartHostLogin& login_at(const std::string& smart_host,
+                                                         const config::RemoteDomain* special) const;
 
     const config::Settings& settings_;
     dns::Resolver& resolver_;
     std::mt19937& random_;
+    Logins& logins_;
     const OwnEndpoints own_;
-    const std::string password_;
 };
 
 }  // namespace mailroot::delivery

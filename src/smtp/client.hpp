@@ -48,6 +48,33 @@ enum class TlsPolicy {
     verify,   ///< always, and its certificate names the host and is signed by who is trusted
 };
 
+/// What a host is shown so that it knows us (RFC 4954).
+struct Credentials {
+    enum class Kind { password, token };
+    Kind kind = Kind::password;
+    std::string user;
+    std::string secret;       ///< the password, or an OAuth2 access token
+    bool remembered = false;  ///< from an earlier time: they may not hold any more
+};
+
+/// Somebody to log in as. Asked anew for each connection: passwords change, tokens run out.
+class Login {
+ public:
+    virtual ~Login() = default;
+
+    /// For logs: `joe`. No two logins have the same name.
+    [[nodiscard]] virtual const std::string& name() const = 0;
+
+    /// Any error says why they cannot be had now.
+    virtual Task<Result<Credentials>> credentials() = 0;
+
+    /// These are remembered no more: the next ones are fresh.
+    virtual void forget(const Credentials& credentials) = 0;
+
+    /// There was no login, for the reason that the verdict gives.
+    virtual void failed(const Verdict& verdict) = 0;
+};
+
 /// Where to connect, and how.
 struct Endpoint {
     std::string name;     ///< of the host, for verdicts, logs and its certificate
@@ -55,8 +82,7 @@ struct Endpoint {
     std::uint16_t port = 25;
     TlsPolicy tls = TlsPolicy::none;
     bool chunking = true;    ///< use it where the host offers it
-    std::string user{};      ///< to log in as (RFC 4954); empty: not at all
-    std::string password{};  ///< the user's
+    Login* login = nullptr;  ///< null: none; outlives the connector
 };
 
 /// A message to be sent.

@@ -1,6 +1,7 @@
 #include "smtp/curl_wire.hpp"
 
 #include "core/address.hpp"
+#include "core/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,6 +21,8 @@ using std::chrono::steady_clock;
 // As much as the replies to a flight of some thousand commands, which a server may begin to send
 // before it has read all of them.
 constexpr std::size_t k_max_pending = 1u << 20;
+
+constexpr const char* k_no_way_to_log_in = "the host offers no way to log in";
 
 std::string in_url(const std::string& address) {
     const bool ipv6 = address.find(':') != std::string::npos;
@@ -182,10 +185,11 @@ Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOption
     return set_authorities(easy_, options.authorities);
 }
 
-Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
+Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options,
+                             const Credentials* credentials) {
     auto possible = set_up(endpoint, options);
     if (possible) possible = set_up_tls(endpoint, options);
-    if (possible) possible = set_up_login(endpoint);
+    if (possible && credentials != nullptr) possible = set_up_login(*credentials);
     if (!possible) {
         welcome_.trouble = possible.error().what;
         co_return std::move(welcome_);
@@ -205,23 +209,27 @@ Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options) {
             welcome_.trouble =
                 "the host broke SMTP: '" + hello.text() + "' in reply to EHLO or HELO";
         // libcurl goes on without where the host offers no way to log in that it knows.
-        welcome_.login_failed = !endpoint.user.empty() && !logged_in();
-        if (welcome_.login_failed) welcome_.trouble = "the host offers no way to log in";
-    } else if (code == CURLE_LOGIN_DENIED) {
+        welcome_.login_failed = credentials != nullptr && !logged_in();
+        if (welcome_.login_failed) welcome_.trouble = k_no_way_to_log_in;
+    } else if (code == CURLE_LOGIN_DENIED && credentials != nullptr) {
         welcome_.login_failed = true;
-        welcome_.trouble = "login refused";
-        if (!welcome_.replies.empty()) welcome_.trouble += ": " + welcome_.replies.back().text();
+        welcome_.trouble = login_trouble_of(*credentials);
     } else if (welcome_.trouble.empty()) {
-        welcome_.tls_failed = is_of_tls(code) || welcome_.tls_begun();
+        welcome_.tls_failed = is_of_tls(code) || (welcome_.tls_begun() && !welcome_.in_login());
         welcome_.trouble = welcome_.tls_failed ? tls_trouble_of(code) : trouble_of(code);
     }
     co_return std::move(welcome_);
 }
 
-Result<void> CurlWire::set_up_login(const Endpoint& endpoint) {
-    if (endpoint.user.empty()) return {};
-    return set_all({curl_easy_setopt(easy_, CURLOPT_USERNAME, endpoint.user.c_str()),
-                    curl_easy_setopt(easy_, CURLOPT_PASSWORD, endpoint.password.c_str())});
+Result<void> CurlWire::set_up_login(const Credentials& credentials) {
+    MAILROOT_TRY(set_all({curl_easy_setopt(easy_, CURLOPT_USERNAME, credentials.user.c_str())}));
+    if (credentials.kind == Credentials::Kind::password)
+        return set_all({curl_easy_setopt(easy_, CURLOPT_PASSWORD, credentials.secret.c_str())});
+    // Or libcurl would prefer CRAM-MD5 where that is offered, with the password that there is not.
+    return set_all({
+        curl_easy_setopt(easy_, CURLOPT_LOGIN_OPTIONS, "AUTH=OAUTHBEARER;AUTH=XOAUTH2"),
+        curl_easy_setopt(easy_, CURLOPT_XOAUTH2_BEARER, credentials.secret.c_str()),
+    });
 }
 
 bool CurlWire::logged_in() const {
@@ -237,6 +245,15 @@ TlsFacts CurlWire::tls_facts(const std::string& host) const {
     if (asked != CURLE_OK || info->backend != CURLSSLBACKEND_OPENSSL || info->internals == nullptr)
         return {};
     return facts_of_session(info->internals, host);
+}
+
+std::string CurlWire::login_trouble_of(const Credentials& credentials) const {
+    // A host that said no more after the reply to EHLO was not even asked.
+    const bool asked = !welcome_.replies.empty() &&
+                       kind_of(welcome_.replies.back().code) != Verdict::Kind::delivered;
+    if (!asked) return k_no_way_to_log_in;
+    // What the host says goes to logs and reports, and it may say what it was shown.
+    return "login refused: " + without(welcome_.replies.back().text(), credentials.secret);
 }
 
 std::string CurlWire::tls_trouble_of(CURLcode code) const {
@@ -268,8 +285,9 @@ void CurlWire::hear(std::string_view line) {
 }
 
 std::string CurlWire::trouble_of(CURLcode code) {
-    const std::string place =
-        welcome_.replies.empty() ? "the greeting came" : "the reply to EHLO came";
+    const std::string place = welcome_.replies.empty() ? "the greeting came"
+                              : welcome_.in_login()    ? "the login was over"
+                                                       : "the reply to EHLO came";
     curl_off_t connected = 0;
     curl_easy_getinfo(easy_, CURLINFO_CONNECT_TIME_T, &connected);
     if (code == CURLE_OPERATION_TIMEDOUT)

@@ -44,6 +44,9 @@ struct Welcome {
     [[nodiscard]] const Reply& to_hello() const {
         return extended() ? to_ehlo() : replies.at(tls.protocol.empty() ? 2 : 4);
     }
+
+    /// The host asked for the next part of a login (RFC 4954 4), and said nothing more.
+    [[nodiscard]] bool in_login() const { return !replies.empty() && replies.back().code == 334; }
 };
 
 /// What connections have in common.
@@ -62,8 +65,10 @@ class CurlWire final : public ClientWire {
     CurlWire(const CurlWire&) = delete;
     CurlWire& operator=(const CurlWire&) = delete;
 
-    /// Connects, reads the greeting, says EHLO or HELO, begins TLS. To be called once, first.
-    Task<Welcome> open(Endpoint endpoint, CurlWireOptions options);
+    /// Connects, reads the greeting, says EHLO or HELO, begins TLS, logs in where there are
+    /// `credentials`, which must outlive this. To be called once, first.
+    Task<Welcome> open(Endpoint endpoint, CurlWireOptions options,
+                       const Credentials* credentials = nullptr);
 
     Task<Result<bool>> send(std::string_view octets, std::chrono::milliseconds most,
                             OnInput on_input) override;
@@ -80,11 +85,12 @@ class CurlWire final : public ClientWire {
 
     Result<void> set_up(const Endpoint& endpoint, const CurlWireOptions& options);
     Result<void> set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options);
-    Result<void> set_up_login(const Endpoint& endpoint);
+    Result<void> set_up_login(const Credentials& credentials);
     [[nodiscard]] bool logged_in() const;
     [[nodiscard]] TlsFacts tls_facts(const std::string& host) const;
     void hear(std::string_view line);
     [[nodiscard]] std::string trouble_of(CURLcode code);
+    [[nodiscard]] std::string login_trouble_of(const Credentials& credentials) const;
     [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;
     Result<std::size_t> send_some(std::string_view octets);
     Task<bool> ready(Reactor::Readiness wanted, Deadline deadline);

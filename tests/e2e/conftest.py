@@ -10,8 +10,9 @@ from harness.loopback import Loopback
 from harness.mailroot import Mailroot
 from harness.nsd import Nsd
 from harness.rude import Rude
-from harness.scripted import Scripted
+from harness.scripted import LoginHost, Scripted
 from harness.sink import SmtpSink
+from harness.token_endpoint import TokenEndpoint
 
 
 @pytest.fixture
@@ -115,6 +116,28 @@ def rude():
     yield start
     for server in servers:
         server.leave()
+
+
+@pytest.fixture
+def login_host():
+    """login_host(address, port, {"joe": "password"}): an SMTP server that wants a login."""
+    servers = []
+
+    def start(address, port, secrets, **how):
+        servers.append(LoginHost(address, port, secrets, **how))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.leave()
+
+
+@pytest.fixture
+def endpoint(workspace):
+    """An OAuth2 token endpoint, and the authority that signed its certificate."""
+    server = TokenEndpoint(workspace / "endpoint")
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def relay(remote, new_mailroot, workspace):
     remote.mailroot.configure(
         delivery={
             "smartHost": f"mx1.example.net:{remote.port}", "retry": ["1h"],
-            "smartHostUser": "joe", "smartHostPasswordFile": str(workspace / "password"),
+            "smartHostLogin": {"user": "joe", "passwordFile": str(workspace / "password")},
         },
     )  # fmt: skip
     relay.entry = f"{remote.first}:{remote.port}"

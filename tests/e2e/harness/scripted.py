@@ -1,9 +1,11 @@
 """An SMTP server that answers as a test tells it to, and remembers what it was sent."""
 
+import base64
+import hmac
 from dataclasses import dataclass, field
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult
 
 
 @dataclass
@@ -80,3 +82,68 @@ class Scripted(Controller):
         """Stops answering at all; once is enough."""
         if self.loop.is_running():
             self.stop()
+
+
+MECHANISMS = {"PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER"}
+
+
+class LoginHost(Scripted):
+    """One that takes mail from those alone who log in, by one of `mechanisms`. `secrets` are the passwords and
+    tokens that it knows by user, and may be changed; `logins` is who tried: mechanism, user and secret. `hang_up` may be `AUTH`, behind PLAIN."""
+
+    def __init__(self, address, port, secrets, mechanisms=MECHANISMS, **how):
+        self.secrets, self.mechanisms, self.logins = dict(secrets), mechanisms, []
+        super().__init__(address, port, **how)
+
+    def factory(self):
+        return PatientSMTP(
+            self, enable_SMTPUTF8=True, ident="scripted", timeout=60, tls_context=self.tls, auth_required=True,
+            auth_require_tls=self.tls is not None, auth_exclude_mechanism=MECHANISMS - set(self.mechanisms),
+        )  # fmt: skip
+
+    def judge(self, mechanism, user, secret, good=None):
+        self.logins.append((mechanism, user, secret))
+        good = self.secrets.get(user) == secret if good is None else good
+        # As some do, it repeats what it was shown.
+        return AuthResult(
+            success=good, handled=False, message=None if good else f"535 5.7.8 {user} is not known by {secret}"
+        )
+
+    async def auth_PLAIN(self, server, args):
+        octets = await server.challenge_auth("") if len(args) == 1 else decoded(args[1])
+        if self.hang_up == "AUTH":
+            server.transport.abort()
+        _, user, secret = octets.decode().split("\0")
+        return self.judge("PLAIN", user, secret)
+
+    async def auth_LOGIN(self, server, args):
+        user = await server.challenge_auth("Username:") if len(args) == 1 else decoded(args[1])
+        secret = await server.challenge_auth("Password:")
+        return self.judge("LOGIN", user.decode(), secret.decode())
+
+    async def auth_CRAM__MD5(self, server, args):
+        challenge = "<1896.697170952@scripted>"
+        user, digest = (await server.challenge_auth(challenge)).decode().split(" ")
+        wanted = hmac.new(self.secrets[user].encode(), challenge.encode(), "md5").hexdigest()
+        return self.judge("CRAM-MD5", user, digest, good=digest == wanted)
+
+    async def auth_XOAUTH2(self, server, args):
+        octets = await server.challenge_auth("") if len(args) == 1 else decoded(args[1])
+        user, bearer = octets.decode().rstrip("\x01").split("\x01")
+        return await self.judge_token(server, "XOAUTH2", user.removeprefix("user="), bearer)
+
+    async def auth_OAUTHBEARER(self, server, args):
+        octets = await server.challenge_auth("") if len(args) == 1 else decoded(args[1])
+        header, *fields = octets.decode().rstrip("\x01").split("\x01")
+        return await self.judge_token(server, "OAUTHBEARER", header.split(",")[1].removeprefix("a="), fields[-1])
+
+    async def judge_token(self, server, mechanism, user, bearer):
+        """A token that is refused has its reason in a challenge of its own (RFC 7628 3.2.2)."""
+        result = self.judge(mechanism, user, bearer.removeprefix("auth=Bearer "))
+        if not result.success and await server.challenge_auth('{"status":"401"}') is MISSING:
+            result.handled = True
+        return result
+
+
+def decoded(text):
+    return base64.b64decode(text)

@@ -212,10 +212,6 @@ TEST_CASE("settings that do not go together are refused") {
         {{R"(domains.aliases=["*.a.example"])", R"(domains.remote={"*.a.example": {}})"},
          "domains.remote: *.a.example is a local domain"},
         {{R"(domains.remote={"a.example": {"turn": ["u"]}})"}, "there are no auth.users"},
-        {{"delivery.smartHost=a.example", "delivery.smartHostUser=joe"},
-         "delivery.smartHostUser and delivery.smartHostPasswordFile go together"},
-        {{"delivery.smartHostUser=joe", "delivery.smartHostPasswordFile=/p"},
-         "delivery.smartHostUser: there is no delivery.smartHost"},
     };
     for (const auto& [overrides, said] : rows) {
         CAPTURE(overrides.front());
@@ -379,6 +375,90 @@ TEST_CASE("what is printed is what is read, every key in it") {
     CHECK(json.flatten().size() >= keys().size());
     CHECK(json["delivery"]["expire"] == "2d");
     CHECK(json["limits"]["messageSize"] == "1000");
+}
+
+TEST_CASE("a login is read, and printed as it was") {
+    const std::string oauth =
+        R"({"user":"joe","oauth":{"endpoint":"https://login.example/token","clientId":"id",)"
+        R"("clientSecretFile":"/s","clientAuthentication":"basic","refreshTokenFile":"/r",)"
+        R"("scope":"mail"}})";
+    const std::string command = R"({"user":"ann","passwordCommand":["pass","show","relay"]})";
+    const auto settings =
+        load("", true,
+             {"delivery.smartHost=a.example", "delivery.smartHostLogin=" + oauth,
+              R"(domains.remote={"b.example": {"smartHost": "c.example", "smartHostLogin": )" +
+                  command + "}}"},
+             k_machine);
+    REQUIRE_MESSAGE(settings, settings.error().what);
+    const auto& login = settings->delivery.smart_host_login;
+    CHECK(login.user == "joe");
+    CHECK(login.by_token());
+    REQUIRE(login.oauth);
+    CHECK(login.oauth->endpoint == "https://login.example/token");
+    CHECK(login.oauth->client_id == "id");
+    CHECK(login.oauth->client_secret_file == "/s");
+    CHECK(login.oauth->client_authentication == "basic");
+    CHECK(login.oauth->refresh_token_file == "/r");
+    CHECK(login.oauth->scope == "mail");
+    const auto& own = settings->domains.remote.at("b.example").smart_host_login;
+    CHECK(own.password_command == std::vector<std::string>{"pass", "show", "relay"});
+    CHECK_FALSE(own.by_token());
+    const auto json = nlohmann::ordered_json::parse(to_json(*settings));
+    CHECK(json["delivery"]["smartHostLogin"].dump() == oauth);
+    CHECK(json["domains"]["remote"]["b.example"]["smartHostLogin"].dump() == command);
+}
+
+TEST_CASE("a login that cannot be is refused, and the part that is wrong named") {
+    const std::string oauth = R"({"endpoint": "https://e.example", "clientId": "i")";
+    const std::pair<std::string, std::string> rows[] = {
+        {"[]",
+         "expected an object with user, passwordFile, passwordCommand, tokenCommand or oauth"},
+        {R"({"password": "secret"})", "expected user, passwordFile, passwordCommand, tokenCommand"},
+        {R"({"user": ""})", "user: expected the name of a user, not \"\""},
+        {R"({"passwordCommand": "pass"})", "passwordCommand: expected a list of a program and"},
+        {R"({"oauth": {"endpoint": "http://a.example/"}})", "oauth: endpoint: expected a URL such"},
+        {R"({"oauth": {"endpoint": "https://u:p@a.example"}})", "oauth: endpoint: expected a URL"},
+        {R"({"oauth": {"endpoint": "https:///token"}})", "oauth: endpoint: expected a URL"},
+        {R"({"oauth": {"clientSecret": "s"}})", "oauth: expected endpoint, clientId, clientSecret"},
+        {R"({"oauth": {"clientAuthentication": "jwt"}})",
+         "oauth: clientAuthentication: expected \"body\" or \"basic\", not \"jwt\""},
+        {R"({"passwordFile": "/p"})", "user must be set"},
+        {R"({"user": "joe"})", "one of passwordFile, passwordCommand, tokenCommand and oauth must"},
+        {R"({"user": "joe", "passwordFile": "/p", "tokenCommand": ["t"]})",
+         "one of passwordFile, "},
+        {R"({"user": "joe", "passwordFile": "/p", "oauth": {}})", "one of passwordFile, "},
+        {R"({"user": "joe", "oauth": {}})", "oauth: endpoint must be set"},
+        {R"({"user": "joe", "oauth": {"endpoint": "https://e.example"}})", "oauth: clientId must"},
+        {R"({"user": "joe", "oauth": )" + oauth + "}}", "oauth: clientSecretFile or refreshTokenF"},
+        {R"({"user": "joe", "oauth": )" + oauth +
+             R"(, "refreshTokenFile": "/r", "clientAuthentication": "basic"}})",
+         "oauth: there is no clientSecretFile for clientAuthentication basic"},
+    };
+    for (const auto& [login, said] : rows) {
+        CAPTURE(login);
+        auto settings =
+            load("", true, {"delivery.smartHost=a.example", "delivery.smartHostLogin=" + login},
+                 k_machine);
+        REQUIRE_FALSE(settings);
+        CAPTURE(settings.error().what);
+        CHECK(settings.error().kind == Error::Kind::config);
+        CHECK(contains(settings.error().what, "delivery.smartHostLogin: " + said));
+        settings = load_override(
+            R"(domains.remote={"b.example": {"smartHost": "a.example", "smartHostLogin": )" +
+            login + "}}");
+        REQUIRE_FALSE(settings);
+        CAPTURE(settings.error().what);
+        CHECK(
+            contains(settings.error().what, "domains.remote: b.example: smartHostLogin: " + said));
+    }
+    const std::string whole = R"({"user": "joe", "passwordFile": "/p"})";
+    const auto none = load_override("delivery.smartHostLogin=" + whole);
+    REQUIRE_FALSE(none);
+    CHECK(contains(none.error().what, "smartHostLogin: there is no smartHost to log in at"));
+    CHECK_FALSE(load("", true,
+                     {"delivery.smartHost=a.example",
+                      R"(domains.remote={"b.example": {"smartHostLogin": )" + whole + "}}"},
+                     k_machine));
 }
 
 TEST_CASE("of a remote domain is printed what is special about it") {

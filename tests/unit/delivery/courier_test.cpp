@@ -222,7 +222,7 @@ TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host cannot be fo
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "mail for another domain is not sent to ourselves") {
-    Router careful(settings, resolver, random,
+    Router careful(settings, resolver, random, logins,
                    {{{"", "0.0.0.0", settings.delivery.port}}, {"192.0.2.1"}});
     Courier own(context, careful, destinations);
     const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);

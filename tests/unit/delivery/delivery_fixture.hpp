@@ -4,11 +4,13 @@
 #include "core/event_log.hpp"
 #include "delivery/context.hpp"
 #include "delivery/courier.hpp"
+#include "delivery/credentials.hpp"
 #include "delivery/destinations.hpp"
 #include "delivery/router.hpp"
 #include "dns/resolver.hpp"
 #include "folders/mailroot_fixture.hpp"
 #include "smtp/client.hpp"
+#include "smtp/http_client.hpp"
 #include "smtp/loop.hpp"
 
 #include <algorithm>
@@ -249,6 +251,24 @@ inline mailroot::smtp::Task<mailroot::smtp::ConnectOutcome> FakeHosts::connect(
     co_return outcome;
 }
 
+/// A token endpoint: what it answers, and what it was asked.
+class FakeWeb final : public mailroot::smtp::HttpClient {
+ public:
+    std::deque<mailroot::Result<mailroot::smtp::HttpAnswer>> answers;  ///< the last one stays
+    std::vector<mailroot::smtp::HttpPost> posts;
+    std::function<void()> asked = [] {};  ///< called before an answer
+
+    mailroot::smtp::Task<mailroot::Result<mailroot::smtp::HttpAnswer>> post(
+        mailroot::smtp::HttpPost post) override {
+        posts.push_back(std::move(post));
+        co_await mailroot::smtp::pause(std::chrono::milliseconds{1});
+        asked();
+        auto answer = answers.front();
+        if (answers.size() > 1) answers.pop_front();
+        co_return answer;
+    }
+};
+
 /// All of delivery over a mailroot in a temporary folder, fake hosts and a fake name service.
 struct DeliveryFixture : MailrootFixture {
     DeliveryFixture() {
@@ -273,7 +293,9 @@ struct DeliveryFixture : MailrootFixture {
         disk,        random,   [this](const mailroot::MessageId& id) { accepted.push_back(id); }};
     FakeResolver resolver;
     FakeHosts hosts;
-    mailroot::delivery::Router router{settings, resolver, random, {}};
+    FakeWeb web;
+    mailroot::delivery::Logins logins{context, web};
+    mailroot::delivery::Router router{settings, resolver, random, logins, {}};
     mailroot::delivery::Destinations destinations{loop, hosts, settings.delivery};
     mailroot::delivery::Courier courier{context, router, destinations};
 

@@ -1,3 +1,4 @@
+#include "smtp/base64.hpp"
 #include "smtp/client.hpp"
 #include "smtp/scripted_server.hpp"
 #include "smtp/text_source.hpp"
@@ -63,8 +64,13 @@ struct Client {
         return outcome;
     }
 
-    smtp::ConnectOutcome connect(std::uint16_t port, std::string address = "127.0.0.1") {
-        return connect(smtp::Endpoint{"mx.example", std::move(address), port});
+    smtp::ConnectOutcome connect(std::uint16_t port, const std::string& address = "127.0.0.1") {
+        return connect(smtp::Endpoint{"mx.example", address, port});
+    }
+
+    smtp::ConnectOutcome connect_as(smtp::Login& login, std::uint16_t port) {
+        return connect(
+            smtp::Endpoint{"mx.example", "127.0.0.1", port, smtp::TlsPolicy::none, true, &login});
     }
 
     std::vector<Verdict> send(smtp::ClientConnection& connection, const Envelope& envelope,
@@ -614,4 +620,115 @@ TEST_CASE("destroying a connection hangs up without a word") {
         outcome.connection.reset();
     }
     CHECK(after_greeting.empty());
+}
+
+namespace {
+
+/// Somebody whose passwords are these, one after the other; the last one stays.
+class FakeLogin final : public smtp::Login {
+ public:
+    std::vector<Result<smtp::Credentials>> all;
+    std::vector<std::string> forgotten;
+    std::vector<Verdict> failures;
+
+    [[nodiscard]] const std::string& name() const override { return name_; }
+    smtp::Task<Result<smtp::Credentials>> credentials() override {
+        auto next = all.front();
+        if (all.size() > 1) all.erase(all.begin());
+        co_return next;
+    }
+    void forget(const smtp::Credentials& credentials) override {
+        forgotten.push_back(credentials.secret);
+    }
+    void failed(const Verdict& verdict) override { failures.push_back(verdict); }
+
+ private:
+    const std::string name_ = "joe";
+};
+
+smtp::Credentials joe(const std::string& password, bool remembered) {
+    return {smtp::Credentials::Kind::password, "joe", password, remembered};
+}
+
+/// Knows joe by `good`, hangs up at `abrupt`, and repeats any other password that it is told.
+struct LoginServer {
+    std::string good;
+    std::atomic<int> logins = 0;
+
+    void operator()(Peer& peer) {
+        peer.say("220 mx.example\r\n");
+        peer.line();
+        peer.say("250-mx.example\r\n250 AUTH PLAIN\r\n");
+        if (!peer.line().starts_with("AUTH PLAIN")) return;
+        peer.say("334 \r\n");
+        const auto octets = smtp::decode_base64(peer.line()).value_or("");
+        const auto password = octets.substr(octets.rfind('\0') + 1);
+        ++logins;
+        if (password == "abrupt") return;
+        peer.say(password == good ? "235 welcome\r\n" : "535 5.7.8 not by " + password + "\r\n");
+        peer.until_end();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a connection lost while we log in is no refusal") {
+    LoginServer script{.good = "new"};
+    ScriptedServer server(std::ref(script));
+    Client client;
+    FakeLogin login;
+    login.all = {joe("abrupt", true)};
+    const auto outcome = client.connect_as(login, server.port());
+    CHECK_FALSE(outcome.connection);
+    CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+    CHECK(outcome.failure.reply.text() == "connection closed before the login was over");
+    CHECK(login.forgotten.empty());
+    CHECK(login.failures.empty());
+}
+
+TEST_CASE("a login that is refused is tried once more where its secret was an old one") {
+    struct Row {
+        std::vector<Result<smtp::Credentials>> all;
+        bool connected;
+        int logins;
+        std::vector<std::string> forgotten;
+        std::string words;
+    };
+    const Error none{Error::Kind::io, "pass: ended with 1"};
+    for (const auto& row : std::vector<Row>{
+             {{joe("new", true)}, true, 1, {}, ""},
+             {{joe("new", false)}, true, 1, {}, ""},
+             {{joe("old", false)}, false, 1, {}, "login refused: 535 5.7.8 not by ..."},
+             {{joe("old", true), joe("new", false)}, true, 2, {"old"}, ""},
+             {{joe("old", true), joe("older", true), joe("new", false)},
+              false,
+              2,
+              {"old"},
+              "login refused: 535 5.7.8 not by ..."},
+             {{joe("old", true), tl::unexpected(none)},
+              false,
+              1,
+              {"old"},
+              "cannot log in: pass: ended with 1"},
+             {{tl::unexpected(none)}, false, 0, {}, "cannot log in: pass: ended with 1"},
+         }) {
+        LoginServer script{.good = "new"};
+        ScriptedServer server(std::ref(script));
+        Client client;
+        FakeLogin login;
+        login.all = row.all;
+        const auto outcome = client.connect_as(login, server.port());
+        CHECK((outcome.connection != nullptr) == row.connected);
+        CHECK(script.logins == row.logins);
+        CHECK(login.forgotten == row.forgotten);
+        if (row.connected) {
+            CHECK(login.failures.empty());
+            continue;
+        }
+        CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+        CHECK(outcome.failure.reply.text() == row.words);
+        CHECK(outcome.failure.host == "mx.example [127.0.0.1]");
+        REQUIRE(login.failures.size() == 1);
+        CHECK(login.failures[0].reply.text() == row.words);
+    }
 }

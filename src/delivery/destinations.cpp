@@ -294,10 +294,9 @@ smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination)
     for (auto& endpoint : endpoints) {
         endpoint.chunking = !destination.lacks_chunking;
         auto outcome = co_await connector_.connect(endpoint);
-        if (outcome.connection) {
-            destination.unreachable.erase(endpoint.address);
-            co_return outcome;
-        }
+        if (outcome.connection) destination.unreachable.erase(endpoint.address);
+        // Some lock out who is refused too often.
+        if (outcome.connection || outcome.login_failed) co_return outcome;
         destination.unreachable[endpoint.address] = steady_clock::now() + shortest_wait(settings_);
         // One host that may be back outweighs one that never takes mail.
         if (!failure || failure->kind == Verdict::Kind::failed)

@@ -131,6 +131,7 @@ struct ConnectOutcome {
     std::unique_ptr<ClientConnection> connection;  ///< null where it failed
     Verdict failure;  ///< then: deferred for what may pass (refused, timeout, 4xx greeting), failed
                       ///< for a 5xx greeting
+    bool login_failed = false;  ///< it is for the login; the host's other addresses know no better
 };
 
 /// Opens connections to other hosts.

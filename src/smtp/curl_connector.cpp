@@ -24,7 +24,6 @@ const Reply* refusal(const Welcome& welcome) {
 struct Attempt {
     ConnectOutcome outcome;
     bool tls_failed = false;
-    bool login_failed = false;
 };
 
 std::string host_of(const Endpoint& endpoint) {
@@ -50,7 +49,7 @@ class CurlConnector final : public Connector {
  private:
     Task<ConnectOutcome> connect_as(Login& login, const Endpoint& endpoint) {
         auto attempt = co_await try_with_credentials(login, endpoint);
-        if (attempt.login_failed) login.failed(attempt.outcome.failure);
+        if (attempt.outcome.login_failed) login.failed(attempt.outcome.failure);
         co_return std::move(attempt.outcome);
     }
 
@@ -58,7 +57,7 @@ class CurlConnector final : public Connector {
         Attempt attempt;
         auto credentials = co_await login.credentials();
         if (credentials) attempt = co_await try_once(endpoint, &*credentials);
-        if (credentials && attempt.login_failed && credentials->remembered) {
+        if (credentials && attempt.outcome.login_failed && credentials->remembered) {
             login.forget(*credentials);
             credentials = co_await login.credentials();
             if (credentials) attempt = co_await try_once(endpoint, &*credentials);
@@ -67,7 +66,7 @@ class CurlConnector final : public Connector {
             attempt.outcome.failure = {
                 kind_of(0), reply(0, "4.7.0", "cannot log in: " + credentials.error().what),
                 host_of(endpoint)};
-            attempt.login_failed = true;
+            attempt.outcome.login_failed = true;
         }
         co_return attempt;
     }
@@ -78,7 +77,7 @@ class CurlConnector final : public Connector {
         const auto welcome = co_await wire->open(endpoint, options_, credentials);
         Attempt attempt;
         attempt.tls_failed = welcome.tls_failed;
-        attempt.login_failed = welcome.login_failed;
+        attempt.outcome.login_failed = welcome.login_failed;
         if (welcome.trouble.empty()) {
             attempt.outcome = connected(std::move(wire), welcome, endpoint, host);
             co_return attempt;

@@ -125,7 +125,8 @@ class FakeHosts final : public mailroot::smtp::Connector {
     };
 
     std::map<std::string, int> recipient_codes;  ///< by address; else 250
-    std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection
+    std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection,
+                                                 ///< 535 the login
     std::chrono::milliseconds greeting_takes{1};
     bool lacks_chunking = false;    ///< and offers it
     bool pipelining = false;        ///< a message may be begun behind another one
@@ -245,6 +246,7 @@ inline mailroot::smtp::Task<mailroot::smtp::ConnectOutcome> FakeHosts::connect(
         outcome.failure = {mailroot::kind_of(found->second),
                            mailroot::reply(found->second, "", "connection refused"),
                            endpoint.address};
+        outcome.login_failed = found->second == 535;
     } else {
         outcome.connection = std::make_unique<FakeConnection>(*this, endpoint);
     }

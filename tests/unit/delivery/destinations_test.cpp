@@ -136,6 +136,19 @@ TEST_CASE_FIXTURE(DeliveryFixture, "the second host is tried where the first can
     CHECK(hosts.delivered[0].address == "192.0.2.2");
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "who is not let in at one address does not try the others") {
+    hosts.connect_codes["192.0.2.1"] = 535;
+    auto route = route_to("192.0.2.1");
+    route.endpoints.push_back({"mx", "192.0.2.2", 25});
+    auto task = [&]() -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        const auto verdicts = co_await destinations.deliver(route, to("r"), open);
+        CHECK(verdicts.at(0).reply.code == 535);
+    };
+    run(task());
+    CHECK(hosts.connections == 1);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture,
                   "all destinations together keep to the limit, and none starves") {
     settings.delivery.connections = 2;

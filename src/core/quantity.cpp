@@ -2,6 +2,7 @@
 
 #include "core/address.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -18,6 +19,13 @@ struct Unit {
 
 constexpr std::array k_units{
     Unit{"d", 86'400'000}, Unit{"h", 3'600'000}, Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1},
+};
+
+constexpr std::array k_rate_units{
+    Unit{"s", 1'000},
+    Unit{"min", 60'000},
+    Unit{"h", 3'600'000},
+    Unit{"d", 86'400'000},
 };
 
 struct Magnitude {
@@ -140,6 +148,25 @@ std::string short_size_text(std::uint64_t octets) {
         return text;
     }
     return std::to_string(octets);
+}
+
+Result<Rate> parse_rate(std::string_view text) {
+    std::string_view rest = text;
+    Rate rate;
+    if (take_number(rest, rate.count) && rest.starts_with('/')) {
+        const auto unit = std::ranges::find(k_rate_units, rest.substr(1), &Unit::name);
+        if (unit != k_rate_units.end()) {
+            rate.per = std::chrono::milliseconds{unit->milliseconds};
+            return rate;
+        }
+    }
+    return fail(Error::Kind::parse,
+                "'" + std::string(text) + "' is no rate such as 10/s, 100/min, 200/h or 1000/d");
+}
+
+std::string rate_text(const Rate& rate) {
+    const auto unit = std::ranges::find(k_rate_units, rate.per.count(), &Unit::milliseconds);
+    return std::to_string(rate.count) + '/' + std::string(unit->name);
 }
 
 }  // namespace mailroot

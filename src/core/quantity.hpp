@@ -26,6 +26,20 @@ Result<std::uint64_t> parse_size(std::string_view text);
 /// The shortest exact spelling parse_size reads back: `32M`, `2048`.
 [[nodiscard]] std::string size_text(std::uint64_t octets);
 
+/// How often something may happen: so many times in a time.
+struct Rate {
+    std::uint64_t count = 0;
+    std::chrono::milliseconds per{0};
+
+    friend bool operator==(const Rate&, const Rate&) = default;
+};
+
+/// `COUNT/UNIT`, such as `200/h`; the unit is `s`, `min`, `h` or `d`. Kind::parse names the text.
+Result<Rate> parse_rate(std::string_view text);
+
+/// The spelling parse_rate reads back, of a rate that it gave.
+[[nodiscard]] std::string rate_text(const Rate& rate);
+
 /// For people: three significant digits, `14.2K`, `312`, `1.05G`.
 [[nodiscard]] std::string short_size_text(std::uint64_t octets);
 

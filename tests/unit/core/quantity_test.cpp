@@ -75,3 +75,25 @@ TEST_CASE("a size for people has three digits") {
     CHECK(short_size_text(1'127'428'915) == "1.05G");
     CHECK(short_size_text(500u << 10) == "500K");
 }
+
+TEST_CASE("a rate is a number in a second, a minute, an hour or a day") {
+    struct Row {
+        std::string text;
+        Rate value;
+    };
+    for (const auto& row :
+         {Row{"10/s", {10, 1s}}, Row{"100/min", {100, 1min}}, Row{"200/h", {200, 1h}},
+          Row{"0/d", {0, 24h}}, Row{"1000/d", {1000, 24h}}}) {
+        CAPTURE(row.text);
+        const auto value = parse_rate(row.text);
+        REQUIRE(value);
+        CHECK(*value == row.value);
+        CHECK(rate_text(*value) == row.text);
+    }
+    for (const auto* text : {"", "10", "10/", "/h", "-1/h", "10/m", "10/2h", "10 /h", "10/h "}) {
+        CAPTURE(text);
+        CHECK_FALSE(parse_rate(text));
+    }
+    CHECK(parse_rate("10/x").error().what ==
+          "'10/x' is no rate such as 10/s, 100/min, 200/h or 1000/d");
+}

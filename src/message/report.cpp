@@ -3,11 +3,11 @@
 #include "message/mime_text.hpp"
 #include "message/received.hpp"
 #include "message/utf8.hpp"
+#include "message/xtext.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <optional>
 
 namespace mailroot::message {
 
@@ -46,26 +46,6 @@ std::string harmless(std::string_view text) {
     std::ranges::replace_if(
         line, [](char c) { return static_cast<unsigned char>(c) > 0x7e; }, '?');
     return line;
-}
-
-std::optional<char> from_hex(std::string_view digits) {
-    constexpr std::string_view k_digits = "0123456789ABCDEF";
-    if (digits.size() != 2) return std::nullopt;
-    const std::size_t high = k_digits.find(digits[0]);
-    const std::size_t low = k_digits.find(digits[1]);
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    return static_cast<char>(high * 16 + low);
-}
-
-/// RFC 3461 4: `+` and two hex digits stand for an octet. What is no xtext is shown as it is.
-std::string xtext_decoded(std::string_view xtext) {
-    std::string text;
-    for (std::size_t i = 0; i < xtext.size(); ++i) {
-        const auto octet = xtext[i] == '+' ? from_hex(xtext.substr(i + 1, 2)) : std::nullopt;
-        text += octet.value_or(xtext[i]);
-        if (octet) i += 2;
-    }
-    return on_one_line(text);
 }
 
 /// IIS's form: a constant, the message's 24 digits, the host with `-` as `?`. The `=_` cannot
@@ -143,7 +123,8 @@ std::string original_recipient(std::string_view orcpt) {
     const std::size_t semicolon = orcpt.find(';');
     if (semicolon == std::string_view::npos) return {};
     const std::string type = harmless(orcpt.substr(0, semicolon));
-    return field("Original-Recipient", type + ';' + xtext_decoded(orcpt.substr(semicolon + 1)));
+    return field("Original-Recipient",
+                 type + ';' + on_one_line(xtext_decoded(orcpt.substr(semicolon + 1))));
 }
 
 std::string recipient_group(const ReportedRecipient& reported, TimePoint now) {
@@ -156,7 +137,8 @@ std::string recipient_group(const ReportedRecipient& reported, TimePoint now) {
 
 std::string delivery_status(const Report& report) {
     std::string text;
-    if (!report.envid.empty()) text += field("Original-Envelope-Id", xtext_decoded(report.envid));
+    if (!report.envid.empty())
+        text += field("Original-Envelope-Id", on_one_line(xtext_decoded(report.envid)));
     text += field("Reporting-MTA", "dns;" + report.hostname);
     text += field("Arrival-Date", date_text(report.original.arrival()));
     for (const auto& reported : report.recipients) text += recipient_group(reported, report.now);

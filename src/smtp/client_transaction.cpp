@@ -2,6 +2,7 @@
 
 #include "message/idn.hpp"
 #include "message/utf8.hpp"
+#include "message/xtext.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -24,15 +25,16 @@ bool is_unknown_command(int code) {
     return code == 500 || code == 502 || code == 504;
 }
 
-/// RFC 5321 4.1.2 esmtp-value, and RFC 3461's `;`. Anything else would end the parameter, if not
-/// the line.
+/// RFC 5321 4.1.2 esmtp-value, with what RFC 6531 3.3 adds. Anything else would end the parameter,
+/// if not the line.
 bool is_parameter_value(std::string_view text) {
-    return !text.empty() &&
-           std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != '='; });
+    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+        return c > ' ' && c != 0x7f && c != '=';
+    });
 }
 
 std::string parameter(std::string_view keyword, std::string_view value) {
-    if (!is_parameter_value(value)) return {};
+    if (!is_parameter_value(value) || !message::is_ascii(value)) return {};
     std::string text(" ");
     text += keyword;
     text += '=';
@@ -356,7 +358,20 @@ std::string ClientTransaction::mail_command() const {
 std::string ClientTransaction::rcpt_command(const Recipient& recipient) const {
     const std::string line = "RCPT TO:<" + text_of(recipient.address) + ">";
     if (!offered_.dsn) return line;
-    return line + parameter("NOTIFY", recipient.notify) + parameter("ORCPT", recipient.orcpt);
+    return line + parameter("NOTIFY", recipient.notify) + orcpt_parameter(recipient.orcpt);
+}
+
+/// An address beyond ASCII goes as it is with SMTPUTF8 alone, else in its form in ASCII (RFC 6533
+/// 3).
+std::string ClientTransaction::orcpt_parameter(const std::string& orcpt) const {
+    if (message::is_ascii(orcpt)) return parameter("ORCPT", orcpt);
+    constexpr std::string_view k_type = "utf-8;";
+    const std::string_view whole = orcpt;
+    if (!equal_ignoring_case(whole.substr(0, k_type.size()), k_type)) return {};
+    const auto address = message::utf8_xtext_decoded(whole.substr(k_type.size()));
+    if (!address || !is_parameter_value(orcpt)) return {};
+    if (needs_utf8()) return " ORCPT=" + orcpt;
+    return parameter("ORCPT", std::string(k_type) + message::utf8_xtext(*address));
 }
 
 bool ClientTransaction::any_accepted() const {

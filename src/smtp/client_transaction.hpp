@@ -110,6 +110,7 @@ class ClientTransaction {
     [[nodiscard]] bool needs_utf8() const;
     [[nodiscard]] std::string text_of(const Address& address) const;
     [[nodiscard]] std::string rcpt_command(const Recipient& recipient) const;
+    [[nodiscard]] std::string orcpt_parameter(const std::string& orcpt) const;
     [[nodiscard]] std::string place() const;
     [[nodiscard]] bool awaits_message() const;
     [[nodiscard]] bool any_accepted() const;

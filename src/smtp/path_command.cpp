@@ -1,6 +1,7 @@
 #include "smtp/path_command.hpp"
 
 #include "message/utf8.hpp"
+#include "message/xtext.hpp"
 
 #include <algorithm>
 #include <array>
@@ -124,12 +125,13 @@ bool is_xtext(std::string_view text) {
     return true;
 }
 
-/// RFC 6533 3: behind the type `utf-8` UTF-8 may stand for itself.
-bool is_utf8_xtext(std::string_view text) {
+/// RFC 6533 3: behind the type `utf-8`, where SMTPUTF8 was asked for UTF-8 may stand for itself.
+bool is_utf8_xtext(std::string_view text, bool utf8) {
     std::string in_ascii(text);
     std::ranges::replace_if(
         in_ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, 'x');
-    return message::is_utf8(text) && is_xtext(in_ascii);
+    return (utf8 || message::is_ascii(text)) && is_xtext(in_ascii) &&
+           message::utf8_xtext_decoded(text);
 }
 
 /// RFC 5322 3.2.3
@@ -157,7 +159,12 @@ std::optional<Reply> take_auth(std::string_view value, MailTarget& target) {
     return std::nullopt;
 }
 
-std::optional<Reply> take_notify(std::string_view value, Recipient& recipient) {
+struct RcptTarget {
+    Recipient& recipient;
+    bool utf8;  ///< SMTPUTF8 was asked for
+};
+
+std::optional<Reply> take_notify(std::string_view value, RcptTarget& target) {
     const auto bad = [] { return reply(501, "5.5.4", "Bad value of NOTIFY"); };
     constexpr std::array k_events{"SUCCESS", "FAILURE", "DELAY"};
     if (!equal_ignoring_case(value, "NEVER")) {
@@ -169,20 +176,20 @@ std::optional<Reply> take_notify(std::string_view value, Recipient& recipient) {
             rest.remove_prefix(std::min(rest.size(), event.size() + 1));
         }
     }
-    recipient.notify = value;
+    target.recipient.notify = value;
     return std::nullopt;
 }
 
-std::optional<Reply> take_orcpt(std::string_view value, Recipient& recipient) {
+std::optional<Reply> take_orcpt(std::string_view value, RcptTarget& target) {
     constexpr std::size_t k_longest = 500;  // RFC 3461 4.2
     const auto type = value.substr(0, value.find(';'));
     const auto address = value.substr(std::min(value.size(), type.size() + 1));
-    const bool legal = equal_ignoring_case(type, "utf-8") ? is_utf8_xtext(address)
+    const bool legal = equal_ignoring_case(type, "utf-8") ? is_utf8_xtext(address, target.utf8)
                                                           : is_atom(type) && is_xtext(address);
     if (address.empty() || value.size() > k_longest || !legal) {
         return reply(501, "5.5.4", "Bad value of ORCPT");
     }
-    recipient.orcpt = value;
+    target.recipient.orcpt = value;
     return std::nullopt;
 }
 
@@ -202,8 +209,8 @@ constexpr std::array k_mail_parameters{
 };
 
 constexpr std::array k_rcpt_parameters{
-    Row<Recipient>{"NOTIFY", take_notify},  // RFC 3461
-    Row<Recipient>{"ORCPT", take_orcpt},    // RFC 3461
+    Row<RcptTarget>{"NOTIFY", take_notify},  // RFC 3461
+    Row<RcptTarget>{"ORCPT", take_orcpt},    // RFC 3461
 };
 
 template <class Target>
@@ -244,9 +251,10 @@ std::optional<Reply> take_mail_parameters(const std::vector<Parameter>& paramete
     return take_all<MailTarget>(parameters, k_mail_parameters, target);
 }
 
-std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters,
+std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters, bool utf8,
                                           Recipient& recipient) {
-    return take_all<Recipient>(parameters, k_rcpt_parameters, recipient);
+    RcptTarget target{recipient, utf8};
+    return take_all<RcptTarget>(parameters, k_rcpt_parameters, target);
 }
 
 std::optional<Reply> refuse_beyond_ascii(const Address& address, bool utf8) {

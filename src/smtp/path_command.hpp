@@ -42,8 +42,9 @@ std::optional<Reply> take_mail_parameters(const std::vector<Parameter>& paramete
                                           const MailTerms& terms, Envelope& envelope,
                                           std::uint64_t& announced);
 
-/// Takes the parameters of RCPT (RFC 3461 4.1, 4.2), likewise.
-std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters,
+/// Takes the parameters of RCPT (RFC 3461 4.1, 4.2), likewise; `utf8` where MAIL asked for
+/// SMTPUTF8.
+std::optional<Reply> take_rcpt_parameters(const std::vector<Parameter>& parameters, bool utf8,
                                           Recipient& recipient);
 
 /// Why an address may not stand in a transaction, where it may not: beyond ASCII it must be UTF-8,

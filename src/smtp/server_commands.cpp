@@ -295,7 +295,8 @@ void ServerSession::mail(std::string_view argument) {
 void ServerSession::rcpt(std::string_view argument) {
     auto command = parse_rcpt(argument);
     Recipient recipient;
-    auto refused = command ? take_rcpt_parameters(command->parameters, recipient) : command.error();
+    auto refused = command ? take_rcpt_parameters(command->parameters, envelope_.utf8, recipient)
+                           : command.error();
     if (!refused) refused = refuse_beyond_ascii(command->path, envelope_.utf8);
     if (!refused && options_.recipients != 0 &&
         envelope_.recipients.size() >= options_.recipients) {

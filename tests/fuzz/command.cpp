@@ -59,7 +59,7 @@ void check_rcpt(std::string_view argument) {
     if (!command) return;
     require(!command->path.is_null(), "<> is no recipient");
     Recipient recipient;
-    if (smtp::take_rcpt_parameters(command->parameters, recipient)) return;
+    if (smtp::take_rcpt_parameters(command->parameters, true, recipient)) return;
     require(ends_no_line(command->path.text()) && ends_no_line(recipient.notify) &&
                 ends_no_line(recipient.orcpt),
             "nothing of RCPT ends a line");

@@ -135,9 +135,11 @@ struct Settings {
         std::vector<milliseconds> retry{15min, 30min, 60min,
                                         240min};  ///< SmtpRemoteProgressiveRetry; the last repeats
         milliseconds expire = 48h;  ///< SmtpRemoteNDRExpireMinutes, judged after a failed attempt
-        std::uint64_t hops = 15;    ///< HopCount: Received fields at most
-        std::uint64_t connections = 1000;            ///< MaxOutConnections
-        std::uint64_t connections_per_domain = 100;  ///< MaxOutConnectionsPerDomain
+        std::vector<milliseconds> local_retry{60min};  ///< LocalRetryInterval; likewise
+        milliseconds local_expire = 48h;               ///< SmtpLocalNDRExpireMinutes
+        std::uint64_t hops = 15;                       ///< HopCount: Received fields at most
+        std::uint64_t connections = 1000;              ///< MaxOutConnections
+        std::uint64_t connections_per_domain = 100;    ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint16_t port = 25;                     ///< RemoteSmtpPort: of the MX hosts
         std::string smart_host;  ///< where all mail for other domains goes; empty: to their MX

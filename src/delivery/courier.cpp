@@ -1,8 +1,8 @@
 #include "delivery/courier.hpp"
 
 #include "delivery/insist.hpp"
+#include "delivery/local_domains.hpp"
 #include "delivery/outgoing.hpp"
-#include "delivery/retry_policy.hpp"
 #include "delivery/returner.hpp"
 #include "folders/drop.hpp"
 #include "folders/recovery.hpp"
@@ -199,7 +199,6 @@ smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
 
 smtp::Task<AttemptResult> Courier::finish(Round& round) {
     const auto now = context_.clock.now();
-    const bool expired = is_expired(context_.settings.delivery, round.message.id().arrival(), now);
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         const auto& verdict = round.verdicts[i];
         if (!verdict) continue;
@@ -207,7 +206,7 @@ smtp::Task<AttemptResult> Courier::finish(Round& round) {
             ++round.result.delivered;
         } else if (verdict->kind == Verdict::Kind::failed) {
             round.failed.push_back({i, *verdict, false});
-        } else if (expired) {
+        } else if (is_expired(policy_of(round, i), round.message.id().arrival(), now)) {
             round.failed.push_back({i, *verdict, true});
         } else {
             ++round.result.deferred;
@@ -268,16 +267,30 @@ smtp::Task<void> Courier::give_back(Round& round) {
     if (given->badmail) context_.log.badmailed(id, given->badmail_reason);
 }
 
+RetryPolicy Courier::policy_of(const Round& round, std::size_t recipient) const {
+    const auto& settings = context_.settings;
+    const auto& address = round.envelope().recipients[recipient].address;
+    return retry_policy(settings.delivery, is_local(settings.domains, address.domain));
+}
+
+/// The message has one time for all: the turn that comes first.
+TimePoint Courier::next_turn(const Round& round, TimePoint now, int attempts) const {
+    const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
+    auto next = TimePoint::max();
+    for (const auto index : round.message.unsettled()) {
+        next = std::min(next, next_attempt(policy_of(round, index), now, attempts, jitter));
+    }
+    return next;
+}
+
 smtp::Task<void> Courier::defer(Round& round) {
     const auto now = context_.clock.now();
     auto history = round.message.history();
     // Who asks for mail again and again does not put off its turn.
     const bool keeps_turn = round.called && round.message.next_attempt() > now;
     if (!keeps_turn) ++history.attempts;
-    const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
-    const auto next = keeps_turn
-                          ? round.message.next_attempt()
-                          : next_attempt(context_.settings.delivery, now, history.attempts, jitter);
+    const auto next =
+        keeps_turn ? round.message.next_attempt() : next_turn(round, now, history.attempts);
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         const auto& verdict = round.verdicts[i];
         if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;

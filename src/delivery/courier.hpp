@@ -3,6 +3,7 @@
 #include "delivery/context.hpp"
 #include "delivery/destinations.hpp"
 #include "delivery/legs.hpp"
+#include "delivery/retry_policy.hpp"
 #include "delivery/router.hpp"
 #include "folders/queue.hpp"
 
@@ -70,6 +71,8 @@ class Courier {
     smtp::Task<AttemptResult> finish(Round& round);
     smtp::Task<void> give_back(Round& round);
     smtp::Task<void> defer(Round& round);
+    [[nodiscard]] RetryPolicy policy_of(const Round& round, std::size_t recipient) const;
+    [[nodiscard]] TimePoint next_turn(const Round& round, TimePoint now, int attempts) const;
     smtp::Task<void> remove(Round& round);
     smtp::Task<void> settle(Round& round, const std::vector<std::size_t>& recipients);
 

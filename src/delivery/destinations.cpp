@@ -58,7 +58,8 @@ struct Destinations::Letter {
 struct Destinations::Destination {
     Destination(smtp::Loop& loop, std::string key, const config::Settings::Delivery& settings)
         : name(std::move(key)),
-          concurrency(settings.connections_per_domain, shortest_wait(settings)),
+          concurrency(settings.connections_per_domain,
+                      shortest_wait(retry_policy(settings, false))),
           changed(loop) {}
 
     const std::string name;
@@ -297,7 +298,8 @@ smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination)
         if (outcome.connection) destination.unreachable.erase(endpoint.address);
         // Some lock out who is refused too often.
         if (outcome.connection || outcome.login_failed) co_return outcome;
-        destination.unreachable[endpoint.address] = steady_clock::now() + shortest_wait(settings_);
+        destination.unreachable[endpoint.address] =
+            steady_clock::now() + shortest_wait(retry_policy(settings_, false));
         // One host that may be back outweighs one that never takes mail.
         if (!failure || failure->kind == Verdict::Kind::failed)
             failure = std::move(outcome.failure);

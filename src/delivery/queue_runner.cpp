@@ -151,10 +151,11 @@ smtp::Task<void> QueueRunner::attempt(Dispatcher::Attempt next, TimePoint due_by
 /// Nobody can be reached, which these need not be told again.
 smtp::Task<void> QueueRunner::put_off(Dispatcher::PutOff order) {
     const auto now = context_.clock.now();
+    const auto policy = retry_policy(context_.settings.delivery, false);
     std::vector<std::pair<MessageId, TimePoint>> put_off;
     for (const auto& id : order.ids) {
         const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
-        const auto due = next_attempt_by_age(context_.settings.delivery, id.arrival(), now, jitter);
+        const auto due = next_attempt_by_age(policy, id.arrival(), now, jitter);
         put_off.emplace_back(id, due);
     }
     auto write = [this, &put_off, now] {

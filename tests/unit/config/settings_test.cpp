@@ -38,6 +38,8 @@ TEST_CASE("without a file everything has its default, and names come from the ma
     CHECK(settings->hostname == "box.example");
     CHECK(settings->domains.default_domain == "box.example");
     CHECK(settings->delivery.retry == std::vector<milliseconds>{15min, 30min, 60min, 240min});
+    CHECK(settings->delivery.local_retry == std::vector<milliseconds>{60min});
+    CHECK(settings->delivery.local_expire == 48h);
     CHECK(settings->limits.message_size == 32u << 20);
     CHECK(settings->badmail.keep == 720h);
     CHECK(settings->badmail.max_size == 1u << 30);
@@ -314,6 +316,9 @@ TEST_CASE("an override is JSON or plain text") {
     CHECK(load_override("hostname=\"mx.example\"")->hostname == "mx.example");
     CHECK(load_override("hostname=7")->hostname == "7");
     CHECK(load_override("delivery.expire=2d")->delivery.expire == 48h);
+    CHECK(load_override("delivery.localExpire=1h")->delivery.local_expire == 1h);
+    CHECK(load_override("delivery.localRetry=[\"5m\"]")->delivery.local_retry ==
+          std::vector<milliseconds>{5min});
     CHECK(load_override("delivery.retry=[\"1s\",\"2s\"]")->delivery.retry ==
           std::vector<milliseconds>{1s, 2s});
     CHECK(load_override("domains.aliases=[\"a.example\"]")->domains.aliases ==

@@ -164,6 +164,29 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a message is given up for its age only after
     CHECK(attempt(*this, late).delivered == 1);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "local recipients are tried again and given up by their own times") {
+    settings.delivery.local_retry = {1min};
+    settings.delivery.local_expire = 6h;
+    hosts.recipient_codes["b@there.example"] = 451;
+    std::filesystem::remove(scratch.path() / "Drop");
+    const auto id =
+        queued(block("s@other.example", {"a@here.example", "b@there.example"}), k_message);
+    auto result = attempt(*this, id);
+    CHECK(result.deferred == 2);
+    CHECK(*result.next_attempt <= hand_clock.time + 70s);
+
+    hand_clock.time += 7h;
+    result = attempt(*this, id);
+    CHECK(result.failed == 1);
+    CHECK(result.deferred == 1);
+    const auto report = read("Queue/" + accepted.at(0).text() + ".eml");
+    CHECK(report.find("Final-Recipient: rfc822;a@here.example") != std::string::npos);
+    CHECK(report.find("b@there.example") == std::string::npos);
+    // What is left is for another host.
+    CHECK(*result.next_attempt >= hand_clock.time + 27min);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "a report that cannot be written leaves its recipient waiting") {
     hosts.recipient_codes["b@there.example"] = 550;
     const auto id = queued(block("s@here.example", {"b@there.example"}), k_message);

@@ -14,15 +14,19 @@ using namespace mailroot::delivery;
 using namespace std::chrono_literals;
 
 TEST_CASE("attempts follow the schedule, and its last step again and again") {
-    const config::Settings::Delivery policy;
+    const config::Settings::Delivery settings;
     const TimePoint now{1'800'000'000s};
     struct Row {
+        bool local;
         int attempts;
         std::chrono::minutes delay;
     };
-    for (const auto& row : {Row{1, 15min}, Row{2, 30min}, Row{3, 60min}, Row{4, 240min},
-                            Row{5, 240min}, Row{100, 240min}}) {
+    for (const auto& row : {Row{false, 1, 15min}, Row{false, 2, 30min}, Row{false, 3, 60min},
+                            Row{false, 4, 240min}, Row{false, 5, 240min}, Row{false, 100, 240min},
+                            Row{true, 1, 60min}, Row{true, 2, 60min}, Row{true, 100, 60min}}) {
+        CAPTURE(row.local);
         CAPTURE(row.attempts);
+        const auto policy = retry_policy(settings, row.local);
         CHECK(next_attempt(policy, now, row.attempts, 0) == now + row.delay);
         CHECK(next_attempt(policy, now, row.attempts, 1) ==
               now + std::chrono::seconds{row.delay} * 11 / 10);
@@ -32,7 +36,8 @@ TEST_CASE("attempts follow the schedule, and its last step again and again") {
 }
 
 TEST_CASE("where attempts are not counted, the age says how many there would have been") {
-    const config::Settings::Delivery policy;
+    const config::Settings::Delivery settings;
+    const auto policy = retry_policy(settings, false);
     const TimePoint arrival{1'800'000'000s};
     struct Row {
         std::chrono::minutes age;
@@ -48,18 +53,25 @@ TEST_CASE("where attempts are not counted, the age says how many there would hav
 }
 
 TEST_CASE("no message comes back before the shortest step of the schedule") {
-    config::Settings::Delivery policy;
-    policy.retry = {60min, 10min};
+    config::Settings::Delivery settings;
+    settings.retry = {60min, 10min};
+    const auto policy = retry_policy(settings, false);
     CHECK(shortest_wait(policy) == 9min);
     const TimePoint now{1'800'000'000s};
     CHECK(next_attempt(policy, now, 2, -1) - now == shortest_wait(policy));
 }
 
 TEST_CASE("a message expires two days after its arrival") {
-    const config::Settings::Delivery policy;
+    config::Settings::Delivery settings;
     const TimePoint arrival{1'800'000'000s};
-    CHECK_FALSE(is_expired(policy, arrival, arrival + 48h - 1s));
-    CHECK(is_expired(policy, arrival, arrival + 48h));
+    for (const bool local : {false, true}) {
+        const auto policy = retry_policy(settings, local);
+        CHECK_FALSE(is_expired(policy, arrival, arrival + 48h - 1s));
+        CHECK(is_expired(policy, arrival, arrival + 48h));
+    }
+    settings.local_expire = 1h;
+    CHECK(is_expired(retry_policy(settings, true), arrival, arrival + 1h));
+    CHECK_FALSE(is_expired(retry_policy(settings, false), arrival, arrival + 1h));
 }
 
 TEST_CASE("of Badmail goes what is too old, then the oldest until the rest is little enough") {

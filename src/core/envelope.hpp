@@ -30,8 +30,11 @@ struct Envelope {
     bool utf8 = false;  ///< `SMTPUTF8`: addresses or header may hold UTF-8 (RFC 6531)
 };
 
-/// Whether a failure of this recipient is to be reported to the sender (RFC 3461 4.1: not with
-/// NOTIFY=NEVER, nor with a NOTIFY that does not list FAILURE).
-[[nodiscard]] bool wants_failure_report(const Recipient& recipient);
+/// What a sender may ask to be told of a recipient (RFC 3461 4.1).
+enum class Event { success, failure, delay };
+
+/// Whether the sender is to be told. Where nothing is asked for, of failure, and of delay as IIS
+/// does.
+[[nodiscard]] bool wants_report(const Recipient& recipient, Event event);
 
 }  // namespace mailroot

@@ -27,6 +27,13 @@ std::string only_destination(const std::vector<Leg>& legs) {
     return !legs.empty() && std::ranges::all_of(legs, same) ? legs.front().route.destination : "";
 }
 
+/// RFC 3463 3.5: X.4.6 is a routing loop; only our own hop count is meant here, not a peer's.
+message::Fate fate_of(const Verdict& failed) {
+    const bool ours = failed.host.empty();
+    return ours && failed.reply.enhanced_code == "5.4.6" ? message::Fate::looped
+                                                         : message::Fate::failed;
+}
+
 }  // namespace
 
 AttemptResult& AttemptResult::operator+=(const AttemptResult& other) {
@@ -50,7 +57,8 @@ struct Courier::Round {
     std::size_t open_legs = 0;
     std::size_t settling = 0;  ///< legs whose recipients are being marked
     bool removed = false;      ///< the file is gone; nothing of it may be touched
-    std::vector<FailedRecipient> failed;
+    std::vector<std::size_t> given_up;
+    std::vector<Notice> notices;
     AttemptResult result;
 
     [[nodiscard]] const Envelope& envelope() const { return message.envelope(); }
@@ -198,21 +206,10 @@ smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
 }
 
 smtp::Task<AttemptResult> Courier::finish(Round& round) {
-    const auto now = context_.clock.now();
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
-        const auto& verdict = round.verdicts[i];
-        if (!verdict) continue;
-        if (verdict->kind == Verdict::Kind::delivered) {
-            ++round.result.delivered;
-        } else if (verdict->kind == Verdict::Kind::failed) {
-            round.failed.push_back({i, *verdict, false});
-        } else if (is_expired(policy_of(round, i), round.message.id().arrival(), now)) {
-            round.failed.push_back({i, *verdict, true});
-        } else {
-            ++round.result.deferred;
-        }
+        if (round.verdicts[i]) judge(round, i);
     }
-    if (!round.failed.empty()) co_await give_back(round);
+    if (!round.given_up.empty()) co_await give_up(round);
     if (round.result.deferred > 0) {
         co_await defer(round);
     } else if (!round.removed) {
@@ -225,46 +222,62 @@ smtp::Task<AttemptResult> Courier::finish(Round& round) {
     co_return round.result;
 }
 
-smtp::Task<void> Courier::give_back(Round& round) {
+/// Counts what became of a recipient, and notes what its sender is to be told.
+void Courier::judge(Round& round, std::size_t index) const {
+    const auto& verdict = *round.verdicts[index];
+    if (verdict.kind == Verdict::Kind::delivered) {
+        ++round.result.delivered;
+        return;
+    }
+    const bool deferred = verdict.kind == Verdict::Kind::deferred;
+    if (deferred &&
+        !is_expired(policy_of(round, index), round.message.id().arrival(), context_.clock.now())) {
+        ++round.result.deferred;
+        return;
+    }
+    round.given_up.push_back(index);
+    if (!wants_report(round.envelope().recipients[index], Event::failure)) return;
+    round.notices.push_back({index, verdict, deferred ? message::Fate::expired : fate_of(verdict)});
+}
+
+smtp::Task<void> Courier::give_up(Round& round) {
     const auto& id = round.message.id();
     auto write = [&] {
         const auto reader = round.message.reader();
-        return Returner(context_).give_back(id, round.envelope(), round.failed, *reader);
+        return Returner(context_).tell(id, round.envelope(), round.notices, *reader);
     };
-    auto given = co_await on_disk(context_, write);
-    if (!given) {
+    auto told = co_await on_disk(context_, write);
+    if (!told) {
         // Nobody was told: the recipients stay, and are given up again at the next attempt.
-        context_.log.warning(given.error().what);
-        round.result.deferred += round.failed.size();
+        context_.log.warning(told.error().what);
+        round.result.deferred += round.given_up.size();
         co_return;
     }
-    round.result.failed = round.failed.size();
-    round.result.badmail = given->badmail ? 1 : 0;
+    round.result.failed = round.given_up.size();
+    round.result.badmail = told->badmail ? 1 : 0;
 
     if (round.result.deferred == 0) {
         co_await remove(round);
     } else {
-        std::vector<std::size_t> indexes;
-        for (const auto& one : round.failed) indexes.push_back(one.index);
-        co_await settle(round, indexes);
+        co_await settle(round, round.given_up);
     }
     auto show = [&]() -> Result<void> {
-        if (!given->badmail) return {};
-        return folders::Badmail(context_.mailroot).show(*given->badmail, given->badmail_name);
+        if (!told->badmail) return {};
+        return folders::Badmail(context_.mailroot).show(*told->badmail, told->badmail_name);
     };
     auto shown = co_await on_disk(context_, show);
     // What is not shown yet is ready, and the next recovery shows it.
     if (!shown) context_.log.warning(shown.error().what);
 
-    for (const auto& one : round.failed) {
-        context_.log.attempted(id, round.envelope().recipients[one.index].address, one.verdict,
-                               std::nullopt);
+    for (const auto index : round.given_up) {
+        context_.log.attempted(id, round.envelope().recipients[index].address,
+                               *round.verdicts[index], std::nullopt);
     }
-    if (given->report) {
-        context_.log.reported(id, given->report->id, round.envelope().reverse_path);
-        if (given->report->in_queue) context_.accepted(given->report->id);
+    if (told->report) {
+        context_.log.reported(id, told->report->id, round.envelope().reverse_path);
+        if (told->report->in_queue) context_.accepted(told->report->id);
     }
-    if (given->badmail) context_.log.badmailed(id, given->badmail_reason);
+    if (told->badmail) context_.log.badmailed(id, told->badmail_reason);
 }
 
 RetryPolicy Courier::policy_of(const Round& round, std::size_t recipient) const {

@@ -3,9 +3,9 @@
 #include "delivery/local_domains.hpp"
 #include "folders/drop.hpp"
 #include "folders/queue.hpp"
-#include "message/header.hpp"
+#include "message/mime_text.hpp"
 #include "message/received.hpp"
-#include "message/report.hpp"
+#include "message/utf8.hpp"
 
 #include <algorithm>
 
@@ -29,55 +29,90 @@ Result<std::string> header_of(folders::MessageReader& message) {
     }
 }
 
-bool wants_header_only(const Envelope& envelope) {
-    return equal_ignoring_case(envelope.ret, "HDRS");
+/// RFC 3461 6.2: of what did not fail the header is enough.
+bool returns_whole(const Envelope& envelope, const std::vector<Notice>& notices) {
+    return std::ranges::any_of(notices, message::is_failure, &Notice::fate) &&
+           !equal_ignoring_case(envelope.ret, "HDRS");
 }
 
-/// Our own verdict on a message that goes in circles.
-bool is_mail_loop(const FailedRecipient& one) {
-    return one.verdict.host.empty() && one.verdict.reply.enhanced_code == "5.4.6";
+/// A file in the making that is written to in base64.
+struct InBase64 {
+    folders::NewMessage& file;
+    message::Base64Lines lines{};
+
+    Result<void> append(std::string_view octets) { return file.append(lines.feed(octets)); }
+    Result<void> finish() { return file.append(lines.finish()); }
+};
+
+/// What of a message is returned.
+struct Content {
+    bool whole;
+    std::string header;  ///< where not
+    folders::MessageReader& message;
+
+    template <class File>
+    Result<void> write_to(File& file) const {
+        return whole ? folders::copy_all(message, file) : file.append(header);
+    }
+};
+
+Result<void> append_returned(const message::Report& report, const Content& content,
+                             folders::NewMessage& file) {
+    if (!message::returns_base64(report)) return content.write_to(file);
+    InBase64 encoded{file};
+    MAILROOT_TRY(content.write_to(encoded));
+    return encoded.finish();
 }
 
-folders::BadmailReason reason_of(const std::vector<FailedRecipient>& failed) {
-    return std::ranges::any_of(failed, is_mail_loop) ? folders::BadmailReason::hop_count_exceeded
-                                                     : folders::BadmailReason::ndr_of_dsn;
+folders::BadmailReason reason_of(const std::vector<Notice>& failed) {
+    const bool looped =
+        std::ranges::find(failed, message::Fate::looped, &Notice::fate) != failed.end();
+    return looped ? folders::BadmailReason::hop_count_exceeded : folders::BadmailReason::ndr_of_dsn;
 }
 
 }  // namespace
 
-Result<Returner::Outcome> Returner::give_back(const MessageId& id, const Envelope& envelope,
-                                              const std::vector<FailedRecipient>& failed,
-                                              folders::MessageReader& message) const {
-    std::vector<FailedRecipient> wanted;
-    std::ranges::copy_if(failed, std::back_inserter(wanted), [&](const FailedRecipient& one) {
-        return wants_failure_report(envelope.recipients[one.index]);
-    });
-    if (wanted.empty()) return Outcome{};
+Result<Returner::Outcome> Returner::tell(const MessageId& id, const Envelope& envelope,
+                                         const std::vector<Notice>& notices,
+                                         folders::MessageReader& message) const {
+    if (notices.empty()) return Outcome{};
     // Reports never answer reports (RFC 3464 2): what has no reverse path is one.
-    if (envelope.reverse_path.is_null()) return to_badmail(id, envelope, wanted, message);
-    auto report_accepted = report(id, envelope, wanted, message);
+    if (envelope.reverse_path.is_null()) return to_badmail(id, envelope, notices, message);
+    auto report_accepted = report(id, envelope, notices, message);
     if (!report_accepted) return fail(std::move(report_accepted));
     return Outcome{*report_accepted, std::nullopt, "", ""};
 }
 
 Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& envelope,
-                                          const std::vector<FailedRecipient>& failed,
+                                          const std::vector<Notice>& notices,
                                           folders::MessageReader& message) const {
     const auto& settings = context_.settings;
     const auto now = context_.clock.now();
-    message::Report report{.id = context_.ids.next(),
-                           .original = id,
-                           .hostname = settings.hostname,
-                           .from = {"postmaster", settings.domains.default_domain},
-                           .to = envelope.reverse_path,
-                           .envid = envelope.envid,
-                           .now = now,
-                           .recipients = {}};
-    for (const auto& one : failed) {
-        report.recipients.push_back({envelope.recipients[one.index], one.verdict, one.expired});
+    Content content{returns_whole(envelope, notices), "", message};
+    if (!content.whole) {
+        auto header = header_of(message);
+        if (!header) return fail(std::move(header));
+        content.header = *std::move(header);
+    }
+    const auto header_body =
+        message::is_ascii(content.header) ? Body::seven_bit : Body::eight_bit_mime;
+    message::Report report{
+        .id = context_.ids.next(),
+        .original = id,
+        .hostname = settings.hostname,
+        .from = {"postmaster", settings.domains.default_domain},
+        .to = envelope.reverse_path,
+        .envid = envelope.envid,
+        .now = now,
+        .returned = {content.whole, content.whole ? envelope.body : header_body, envelope.utf8},
+        .recipients = {}};
+    for (const auto& notice : notices) {
+        report.recipients.push_back(
+            {envelope.recipients[notice.index], notice.verdict, notice.fate});
     }
     Envelope to_sender;
-    to_sender.body = envelope.body;
+    to_sender.body = message::body_of(report);
+    to_sender.utf8 = message::needs_utf8(report);
     to_sender.recipients.push_back({envelope.reverse_path, "", "", false});
 
     const bool local = is_local(settings.domains, envelope.reverse_path.domain);
@@ -86,22 +121,15 @@ Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& e
     if (!file) return fail(std::move(file));
     // Ours as any other message: DESIGN has Received follow the block in all that we write.
     MAILROOT_TRY(file->append(message::received_locally(settings.hostname, report.id, now)));
-    const bool header_only = wants_header_only(envelope);
-    MAILROOT_TRY(file->append(message::report_head(report, header_only)));
-    if (header_only) {
-        auto header = header_of(message);
-        if (!header) return fail(std::move(header));
-        MAILROOT_TRY(file->append(*header));
-    } else {
-        MAILROOT_TRY(folders::copy_all(message, *file));
-    }
+    MAILROOT_TRY(file->append(message::report_head(report)));
+    MAILROOT_TRY(append_returned(report, content, *file));
     MAILROOT_TRY(file->append(message::report_tail(report)));
     MAILROOT_TRY(file->commit());
     return Report{report.id, !local};
 }
 
 Result<Returner::Outcome> Returner::to_badmail(const MessageId& id, const Envelope& envelope,
-                                               const std::vector<FailedRecipient>& failed,
+                                               const std::vector<Notice>& failed,
                                                folders::MessageReader& message) const {
     const folders::Badmail badmail(context_.mailroot);
     folders::BadmailProperties properties;

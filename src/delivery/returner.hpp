@@ -7,6 +7,7 @@
 #include "delivery/context.hpp"
 #include "folders/badmail.hpp"
 #include "folders/message_reader.hpp"
+#include "message/report.hpp"
 
 #include <optional>
 #include <string>
@@ -15,15 +16,15 @@
 
 namespace mailroot::delivery {
 
-/// One recipient that an attempt gave up.
-struct FailedRecipient {
+/// One recipient of whom the sender is to be told.
+struct Notice {
     std::size_t index;  ///< in the envelope
     Verdict verdict;
-    bool expired = false;  ///< for its age
+    message::Fate fate;
 };
 
-/// Gives what could not be delivered back to its sender as one report (RFC 3464), or, where there
-/// is nobody to give it to, to Badmail. Blocks: to be run on the disk's threads.
+/// Tells a sender what became of a message in one report (RFC 3464), or, where there is nobody to
+/// give back to what failed, gives it to Badmail. Blocks: to be run on the disk's threads.
 class Returner {
  public:
     explicit Returner(const Context& context) : context_(context) {}
@@ -34,23 +35,24 @@ class Returner {
     };
 
     struct Outcome {
-        std::optional<Report> report;  ///< accepted, on disk; none where nobody wants one
+        std::optional<Report> report;  ///< accepted, on disk; none where there is nothing to tell
         std::optional<folders::HandOver> badmail;  ///< ready: settle the recipients, then show it
         std::string badmail_name;
         std::string badmail_reason;
     };
 
     /// `message` is read from its start. After success the caller settles the failed recipients.
-    [[nodiscard]] Result<Outcome> give_back(const MessageId& id, const Envelope& envelope,
-                                            const std::vector<FailedRecipient>& failed,
-                                            folders::MessageReader& message) const;
+    /// Without a reverse path, only of failures is to be told.
+    [[nodiscard]] Result<Outcome> tell(const MessageId& id, const Envelope& envelope,
+                                       const std::vector<Notice>& notices,
+                                       folders::MessageReader& message) const;
 
  private:
     [[nodiscard]] Result<Report> report(const MessageId& id, const Envelope& envelope,
-                                        const std::vector<FailedRecipient>& failed,
+                                        const std::vector<Notice>& notices,
                                         folders::MessageReader& message) const;
     [[nodiscard]] Result<Outcome> to_badmail(const MessageId& id, const Envelope& envelope,
-                                             const std::vector<FailedRecipient>& failed,
+                                             const std::vector<Notice>& failed,
                                              folders::MessageReader& message) const;
 
     const Context& context_;

@@ -155,6 +155,21 @@ std::string encoded_words(std::string_view text, std::size_t column) {
     return words;
 }
 
+std::string Base64Lines::feed(std::string_view octets) {
+    constexpr std::size_t k_octets_of_line = k_line / 4 * 3;
+    pending_ += octets;
+    std::string lines;
+    std::size_t taken = 0;
+    for (; pending_.size() - taken >= k_octets_of_line; taken += k_octets_of_line)
+        lines += base64(std::string_view(pending_).substr(taken, k_octets_of_line)) + "\r\n";
+    pending_.erase(0, taken);
+    return lines;
+}
+
+std::string Base64Lines::finish() {
+    return pending_.empty() ? "" : base64(pending_) + "\r\n";
+}
+
 std::string quoted_printable(std::string_view text) {
     std::string out;
     while (!text.empty()) {

@@ -21,6 +21,18 @@ namespace mailroot::message {
 /// octets.
 [[nodiscard]] std::string encoded_words(std::string_view text, std::size_t column);
 
+/// Octets that come in portions as base64 in lines of 76 octets (RFC 2045 6.8).
+class Base64Lines {
+ public:
+    /// The lines that are full.
+    [[nodiscard]] std::string feed(std::string_view octets);
+    /// What is left of the last one.
+    [[nodiscard]] std::string finish();
+
+ private:
+    std::string pending_;
+};
+
 /// Text with CRLF line ends as quoted-printable, lines of at most 76 octets (RFC 2045 6.7).
 [[nodiscard]] std::string quoted_printable(std::string_view text);
 

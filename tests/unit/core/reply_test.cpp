@@ -18,9 +18,21 @@ TEST_CASE("a reply for people stands on one line") {
     CHECK(Reply{0, "", {"connection refused"}}.text() == "connection refused");
 }
 
-TEST_CASE("NOTIFY decides whether a failure is reported") {
-    CHECK(wants_failure_report({.address = {}, .notify = "", .orcpt = ""}));
-    CHECK(wants_failure_report({.address = {}, .notify = "success,FAILURE", .orcpt = ""}));
-    CHECK_FALSE(wants_failure_report({.address = {}, .notify = "NEVER", .orcpt = ""}));
-    CHECK_FALSE(wants_failure_report({.address = {}, .notify = "DELAY", .orcpt = ""}));
+TEST_CASE("NOTIFY decides what is reported") {
+    struct Row {
+        const char* notify;
+        bool success, failure, delay;
+    };
+    for (const auto& row : {
+             Row{"", false, true, true},
+             Row{"success,FAILURE", true, true, false},
+             Row{"NEVER", false, false, false},
+             Row{"DELAY", false, false, true},
+         }) {
+        CAPTURE(row.notify);
+        const Recipient recipient{.address = {}, .notify = row.notify, .orcpt = ""};
+        CHECK(wants_report(recipient, Event::success) == row.success);
+        CHECK(wants_report(recipient, Event::failure) == row.failure);
+        CHECK(wants_report(recipient, Event::delay) == row.delay);
+    }
 }

@@ -88,3 +88,20 @@ TEST_CASE("a line is wrapped before spaces and loses none of its octets") {
     CHECK(wrapped(repeated("x", 80) + "   " + repeated("y", 80) + "  ", 0, "\r\n ") ==
           repeated("x", 80) + "\r\n   " + repeated("y", 80) + "  ");
 }
+
+TEST_CASE("base64 comes in lines, however its octets come") {
+    const std::string octets = repeated("0123456789", 12);
+    const std::string expected =
+        "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2\r\n"
+        "Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\r\n"
+        "NDU2Nzg5\r\n";
+    for (const std::size_t portion : {1, 7, 57, 120}) {
+        CAPTURE(portion);
+        Base64Lines lines;
+        std::string text;
+        for (std::size_t i = 0; i < octets.size(); i += portion)
+            text += lines.feed(std::string_view(octets).substr(i, portion));
+        CHECK(text + lines.finish() == expected);
+    }
+    CHECK(Base64Lines().finish().empty());
+}

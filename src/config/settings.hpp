@@ -134,8 +134,10 @@ struct Settings {
     struct Delivery {
         std::vector<milliseconds> retry{15min, 30min, 60min,
                                         240min};  ///< SmtpRemoteProgressiveRetry; the last repeats
+        milliseconds delay_notice = 12h;          ///< SmtpRemoteDelayExpireMinutes; 0: none
         milliseconds expire = 48h;  ///< SmtpRemoteNDRExpireMinutes, judged after a failed attempt
         std::vector<milliseconds> local_retry{60min};  ///< LocalRetryInterval; likewise
+        milliseconds local_delay_notice = 12h;         ///< SmtpLocalDelayExpireMinutes; 0: none
         milliseconds local_expire = 48h;               ///< SmtpLocalNDRExpireMinutes
         std::uint64_t hops = 15;                       ///< HopCount: Received fields at most
         std::uint64_t connections = 1000;              ///< MaxOutConnections

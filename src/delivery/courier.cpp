@@ -49,10 +49,12 @@ struct Courier::Round {
     explicit Round(folders::QueuedMessage claimed, bool out_of_turn = false)
         : message(std::move(claimed)),
           called(out_of_turn),
+          history(message.history()),
           verdicts(message.envelope().recipients.size()) {}
 
     folders::QueuedMessage message;
-    const bool called;  ///< a host asked for it: it may not have been its turn
+    const bool called;         ///< a host asked for it: it may not have been its turn
+    folders::History history;  ///< with what this round adds
     std::vector<std::optional<Verdict>> verdicts;  ///< of this round, by recipient
     std::size_t open_legs = 0;
     std::size_t settling = 0;  ///< legs whose recipients are being marked
@@ -62,6 +64,11 @@ struct Courier::Round {
     AttemptResult result;
 
     [[nodiscard]] const Envelope& envelope() const { return message.envelope(); }
+
+    /// What is remembered of a recipient.
+    folders::History::Attempt& remembered(std::size_t recipient) {
+        return history.recipients[envelope().recipients[recipient].address.text()];
+    }
 
     /// Whether nothing will be left once the verdicts so far are carried out: then the file is
     /// removed instead of marked.
@@ -209,7 +216,7 @@ smtp::Task<AttemptResult> Courier::finish(Round& round) {
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         if (round.verdicts[i]) judge(round, i);
     }
-    if (!round.given_up.empty()) co_await give_up(round);
+    if (!round.given_up.empty() || !round.notices.empty()) co_await tell_sender(round);
     if (round.result.deferred > 0) {
         co_await defer(round);
     } else if (!round.removed) {
@@ -233,6 +240,7 @@ void Courier::judge(Round& round, std::size_t index) const {
     if (deferred &&
         !is_expired(policy_of(round, index), round.message.id().arrival(), context_.clock.now())) {
         ++round.result.deferred;
+        judge_delay(round, index);
         return;
     }
     round.given_up.push_back(index);
@@ -240,7 +248,20 @@ void Courier::judge(Round& round, std::size_t index) const {
     round.notices.push_back({index, verdict, deferred ? message::Fate::expired : fate_of(verdict)});
 }
 
-smtp::Task<void> Courier::give_up(Round& round) {
+/// Once of each recipient, where that was not declined.
+void Courier::judge_delay(Round& round, std::size_t index) const {
+    const auto& envelope = round.envelope();
+    const auto& recipient = envelope.recipients[index];
+    const auto arrival = round.message.id().arrival();
+    const auto policy = policy_of(round, index);
+    const bool due = is_late(policy, arrival, context_.clock.now()) &&
+                     wants_report(recipient, Event::delay) && !envelope.reverse_path.is_null();
+    if (!due || round.remembered(index).delay_told) return;
+    round.notices.push_back(
+        {index, *round.verdicts[index], message::Fate::delayed, arrival + policy.expire});
+}
+
+smtp::Task<void> Courier::tell_sender(Round& round) {
     const auto& id = round.message.id();
     auto write = [&] {
         const auto reader = round.message.reader();
@@ -248,17 +269,19 @@ smtp::Task<void> Courier::give_up(Round& round) {
     };
     auto told = co_await on_disk(context_, write);
     if (!told) {
-        // Nobody was told: the recipients stay, and are given up again at the next attempt.
+        // Nobody was told: the recipients stay, and are judged again at the next attempt.
         context_.log.warning(told.error().what);
         round.result.deferred += round.given_up.size();
         co_return;
     }
     round.result.failed = round.given_up.size();
     round.result.badmail = told->badmail ? 1 : 0;
-
+    for (const auto& notice : round.notices) {
+        if (notice.fate == message::Fate::delayed) round.remembered(notice.index).delay_told = true;
+    }
     if (round.result.deferred == 0) {
         co_await remove(round);
-    } else {
+    } else if (!round.given_up.empty()) {
         co_await settle(round, round.given_up);
     }
     auto show = [&]() -> Result<void> {
@@ -298,7 +321,7 @@ TimePoint Courier::next_turn(const Round& round, TimePoint now, int attempts) co
 
 smtp::Task<void> Courier::defer(Round& round) {
     const auto now = context_.clock.now();
-    auto history = round.message.history();
+    auto& history = round.history;
     // Who asks for mail again and again does not put off its turn.
     const bool keeps_turn = round.called && round.message.next_attempt() > now;
     if (!keeps_turn) ++history.attempts;
@@ -307,11 +330,15 @@ smtp::Task<void> Courier::defer(Round& round) {
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         const auto& verdict = round.verdicts[i];
         if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;
-        const auto& address = round.envelope().recipients[i].address;
-        auto& attempt = history.recipients[address.text()];
-        attempt = {now, verdict->host, verdict->reply.text(), attempt.count + 1,
+        auto& attempt = round.remembered(i);
+        attempt = {now,
+                   verdict->host,
+                   verdict->reply.text(),
+                   attempt.count + 1,
+                   attempt.delay_told,
                    verdict->tls.text()};
-        context_.log.attempted(round.message.id(), address, *verdict, next);
+        context_.log.attempted(round.message.id(), round.envelope().recipients[i].address, *verdict,
+                               next);
     }
     auto write = [&] { return round.message.defer(history, next); };
     auto written = co_await on_disk(context_, write);

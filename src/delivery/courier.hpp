@@ -70,7 +70,8 @@ class Courier {
     smtp::Task<void> record(Round& round, const Leg& leg, std::vector<Verdict> verdicts);
     smtp::Task<AttemptResult> finish(Round& round);
     void judge(Round& round, std::size_t index) const;
-    smtp::Task<void> give_up(Round& round);
+    void judge_delay(Round& round, std::size_t index) const;
+    smtp::Task<void> tell_sender(Round& round);
     smtp::Task<void> defer(Round& round);
     [[nodiscard]] RetryPolicy policy_of(const Round& round, std::size_t recipient) const;
     [[nodiscard]] TimePoint next_turn(const Round& round, TimePoint now, int attempts) const;

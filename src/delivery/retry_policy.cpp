@@ -11,8 +11,8 @@ constexpr double k_jitter = 0.1;
 }  // namespace
 
 RetryPolicy retry_policy(const config::Settings::Delivery& settings, bool local) {
-    if (local) return {settings.local_retry, settings.local_expire};
-    return {settings.retry, settings.expire};
+    if (local) return {settings.local_retry, settings.local_delay_notice, settings.local_expire};
+    return {settings.retry, settings.delay_notice, settings.expire};
 }
 
 TimePoint next_attempt(const RetryPolicy& policy, TimePoint now, int attempts, double jitter) {
@@ -38,6 +38,10 @@ std::chrono::milliseconds shortest_wait(const RetryPolicy& policy) {
     const std::chrono::duration<double, std::milli> shortest =
         *std::ranges::min_element(policy.retry);
     return std::chrono::duration_cast<std::chrono::milliseconds>(shortest * (1 - k_jitter));
+}
+
+bool is_late(const RetryPolicy& policy, TimePoint arrival, TimePoint now) {
+    return policy.delay_notice.count() > 0 && now - arrival >= policy.delay_notice;
 }
 
 bool is_expired(const RetryPolicy& policy, TimePoint arrival, TimePoint now) {

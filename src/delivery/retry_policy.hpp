@@ -11,7 +11,8 @@ namespace mailroot::delivery {
 /// How recipients of one kind, in local domains or elsewhere, are tried again and given up.
 struct RetryPolicy {
     std::span<const std::chrono::milliseconds> retry;  ///< waits; the last one repeats
-    std::chrono::milliseconds expire;                  ///< age at which they are given up
+    std::chrono::milliseconds delay_notice;  ///< age at which their sender is told; 0: never
+    std::chrono::milliseconds expire;        ///< age at which they are given up
 };
 
 /// The policy that the settings have; they must outlive it.
@@ -30,6 +31,9 @@ struct RetryPolicy {
 
 /// No message that was deferred comes back before this.
 [[nodiscard]] std::chrono::milliseconds shortest_wait(const RetryPolicy& policy);
+
+/// Whether it is time to tell the sender that it takes longer.
+[[nodiscard]] bool is_late(const RetryPolicy& policy, TimePoint arrival, TimePoint now);
 
 /// Whether it is time to give up. Asked only after an attempt failed: an outage of ours expires
 /// nothing untried.

@@ -108,7 +108,7 @@ Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& e
         .recipients = {}};
     for (const auto& notice : notices) {
         report.recipients.push_back(
-            {envelope.recipients[notice.index], notice.verdict, notice.fate});
+            {envelope.recipients[notice.index], notice.verdict, notice.fate, notice.retry_until});
     }
     Envelope to_sender;
     to_sender.body = message::body_of(report);

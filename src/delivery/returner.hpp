@@ -21,6 +21,7 @@ struct Notice {
     std::size_t index;  ///< in the envelope
     Verdict verdict;
     message::Fate fate;
+    TimePoint retry_until{};  ///< where it is delayed
 };
 
 /// Tells a sender what became of a message in one report (RFC 3464), or, where there is nobody to

@@ -15,7 +15,9 @@ template <class T>
 T member(const Json& object, const char* key, T otherwise) {
     const auto found = object.find(key);
     if (found == object.end()) return otherwise;
-    const bool fits = std::is_same_v<T, int> ? found->is_number_integer() : found->is_string();
+    const bool fits = std::is_same_v<T, int>    ? found->is_number_integer()
+                      : std::is_same_v<T, bool> ? found->is_boolean()
+                                                : found->is_string();
     return fits ? found->get<T>() : otherwise;
 }
 
@@ -40,11 +42,12 @@ std::string history_text(const History& history) {
     Json json{{"attempts", history.attempts}, {"crashes", history.crashes}};
     auto& recipients = json["recipients"] = Json::object();
     for (const auto& [address, attempt] : history.recipients) {
-        recipients[address] = {{"attempts", attempt.count},
-                               {"when", timestamp(attempt.when)},
-                               {"host", attempt.host},
-                               {"reply", attempt.reply},
-                               {"tls", attempt.tls}};
+        auto& entry = recipients[address] = {{"attempts", attempt.count},
+                                             {"when", timestamp(attempt.when)},
+                                             {"host", attempt.host},
+                                             {"reply", attempt.reply},
+                                             {"tls", attempt.tls}};
+        if (attempt.delay_told) entry["delayTold"] = true;
     }
     // A peer's words need not be UTF-8; the file has to be.
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -60,10 +63,12 @@ Result<History> parse_history(std::string_view text) {
     if (recipients == json.end() || !recipients->is_object()) return history;
     for (const auto& [address, entry] : recipients->items()) {
         if (!entry.is_object()) continue;
-        history.recipients[address] = {
-            parse_timestamp(member(entry, "when", std::string())),
-            member(entry, "host", std::string()), member(entry, "reply", std::string()),
-            member(entry, "attempts", 0), member(entry, "tls", std::string())};
+        history.recipients[address] = {parse_timestamp(member(entry, "when", std::string())),
+                                       member(entry, "host", std::string()),
+                                       member(entry, "reply", std::string()),
+                                       member(entry, "attempts", 0),
+                                       member(entry, "delayTold", false),
+                                       member(entry, "tls", std::string())};
     }
     return history;
 }

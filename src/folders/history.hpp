@@ -16,10 +16,11 @@ struct History {
     /// The last attempt at one recipient.
     struct Attempt {
         TimePoint when;
-        std::string host;   ///< who answered; empty where nobody was reached
-        std::string reply;  ///< their words, or why nobody was reached
-        int count = 0;      ///< attempts so far
-        std::string tls{};  ///< how that connection was encrypted; empty: not at all
+        std::string host;         ///< who answered; empty where nobody was reached
+        std::string reply;        ///< their words, or why nobody was reached
+        int count = 0;            ///< attempts so far
+        bool delay_told = false;  ///< the sender knows that it takes longer
+        std::string tls{};        ///< how that connection was encrypted; empty: not at all
     };
 
     int attempts = 0;  ///< of the message

@@ -1,6 +1,7 @@
 #include "delivery/courier.hpp"
 
 #include "delivery/delivery_fixture.hpp"
+#include "message/received.hpp"
 
 #include <doctest/doctest.h>
 
@@ -185,6 +186,72 @@ TEST_CASE_FIXTURE(DeliveryFixture,
     CHECK(report.find("b@there.example") == std::string::npos);
     // What is left is for another host.
     CHECK(*result.next_attempt >= hand_clock.time + 27min);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a sender is told of a delay once, of those who may be told of") {
+    for (const auto* address : {"a@there.example", "b@there.example", "c@there.example"})
+        hosts.recipient_codes[address] = 451;
+    const auto id = queued(
+        "x-sender: <s@here.example>\r\nx-receiver: <a@there.example>\r\n"
+        "x-receiver: <b@there.example> NOTIFY=FAILURE\r\n"
+        "x-receiver: <c@there.example> NOTIFY=DELAY\r\n",
+        k_message);
+    hand_clock.time += 11h;
+    CHECK(attempt(*this, id).deferred == 3);
+    CHECK(names("Drop").empty());
+    hand_clock.time += 2h;
+    CHECK(attempt(*this, id).deferred == 3);
+    REQUIRE(names("Drop").size() == 1);
+    const auto report = read("Drop/" + *names("Drop").begin());
+    CHECK(report.find("Subject: Delivery Status Notification (Delay)") != std::string::npos);
+    CHECK(report.find("Final-Recipient: rfc822;a@there.example\r\nAction: delayed") !=
+          std::string::npos);
+    CHECK(report.find("c@there.example\r\nAction: delayed") != std::string::npos);
+    CHECK(report.find("b@there.example") == std::string::npos);
+    CHECK(report.find("Will-Retry-Until: " + message::date_text(id.arrival() + 48h)) !=
+          std::string::npos);
+    CHECK(report.find("text/rfc822-headers") != std::string::npos);
+    CHECK(report.find("body") == std::string::npos);
+    hand_clock.time += 2h;
+    CHECK(attempt(*this, id).deferred == 3);
+    CHECK(names("Drop").size() == 1);
+
+    // One who fails meanwhile is told of in the same report as another who is late.
+    hosts.recipient_codes["d@there.example"] = 451;
+    hosts.recipient_codes["e@there.example"] = 550;
+    const auto mixed =
+        queued(block("s@here.example", {"d@there.example", "e@there.example"}), k_message);
+    hand_clock.time += 13h;
+    CHECK(attempt(*this, mixed).failed == 1);
+    REQUIRE(names("Drop").size() == 2);
+    const auto both = read("Drop/" + *names("Drop").rbegin());
+    CHECK(both.find("Subject: Delivery Status Notification (Failure)") != std::string::npos);
+    CHECK(both.find("d@there.example\r\nAction: delayed") != std::string::npos);
+    CHECK(both.find("e@there.example\r\nAction: failed") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "nobody is told of the delay of a report") {
+    hosts.recipient_codes["a@there.example"] = 451;
+    const auto id = queued(block("", {"a@there.example"}), k_message);
+    hand_clock.time += 13h;
+    CHECK(attempt(*this, id).deferred == 1);
+    CHECK(names("Drop").empty());
+    CHECK(names("Badmail").empty());
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a delay that could not be told of is told at the next attempt") {
+    hosts.recipient_codes["a@there.example"] = 451;
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    const auto drop = scratch.path() / "Drop";
+    std::filesystem::remove(drop);
+    hand_clock.time += 13h;
+    CHECK(attempt(*this, id).deferred == 1);
+    std::filesystem::create_directory(drop);
+    REQUIRE(files.follow(mailroot.drop));
+    CHECK(attempt(*this, id).deferred == 1);
+    CHECK(names("Drop").size() == 1);
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "a report that cannot be written leaves its recipient waiting") {

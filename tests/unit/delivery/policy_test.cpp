@@ -119,6 +119,19 @@ TEST_CASE("of Badmail goes what is too old, then the oldest until the rest is li
     CHECK(what_goes({0h, 0, 1}, stock, now).size() == 2);
 }
 
+TEST_CASE("a sender is told after half a day, or never") {
+    config::Settings::Delivery settings;
+    const TimePoint arrival{1'800'000'000s};
+    for (const bool local : {false, true}) {
+        const auto policy = retry_policy(settings, local);
+        CHECK_FALSE(is_late(policy, arrival, arrival + 12h - 1s));
+        CHECK(is_late(policy, arrival, arrival + 12h));
+    }
+    settings.delay_notice = 0s;
+    CHECK_FALSE(is_late(retry_policy(settings, false), arrival, arrival + 240h));
+    CHECK(is_late(retry_policy(settings, true), arrival, arrival + 240h));
+}
+
 TEST_CASE("local are the default domain, its aliases, and what stands below a wildcard") {
     config::Settings::Domains domains;
     domains.default_domain = "here.example";

@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(MailrootFixture, "the file's time says when it is due, and whe
         REQUIRE((message && *message));
         History history;
         history.attempts = 1;
-        history.recipients["r@b.example"] = {now, "mx [192.0.2.1]", "451 later", 1};
+        history.recipients["r@b.example"] = {now, "mx [192.0.2.1]", "451 later", 1, true};
         REQUIRE((*message)->defer(history, next));
     }
     CHECK_FALSE(*queue.claim(id, next - 1ms));
@@ -99,6 +99,7 @@ TEST_CASE_FIXTURE(MailrootFixture, "the file's time says when it is due, and whe
         REQUIRE((due && *due));
         CHECK((*due)->history().attempts == 1);
         CHECK((*due)->history().recipients.at("r@b.example").reply == "451 later");
+        CHECK((*due)->history().recipients.at("r@b.example").delay_told);
     }
     const auto fd = files.open(mailroot.queue, id.text() + ".eml", os::Files::Access::read);
     REQUIRE(files.set_modified(*fd, held_from()));

@@ -37,4 +37,8 @@ enum class Event { success, failure, delay };
 /// does.
 [[nodiscard]] bool wants_report(const Recipient& recipient, Event event);
 
+/// Whether somebody is to be told that a recipient has the message: not of a report, which has no
+/// sender.
+[[nodiscard]] bool wants_success_report(const Envelope& envelope);
+
 }  // namespace mailroot

@@ -18,7 +18,8 @@ struct Verdict {
     Kind kind;
     Reply reply;  ///< what decided it: the peer's words, or ours with the code they would have had
     std::string host;  ///< who said it: `mx1.example.org [192.0.2.1]`; empty where we did
-    TlsFacts tls{};    ///< of the connection over which it was said
+    bool reported_there = false;  ///< whoever took it over offers DSN, and was asked to report
+    TlsFacts tls{};               ///< of the connection over which it was said
 };
 
 /// The one place where a reply code becomes temporary or permanent (RFC 5321 4.2.1).

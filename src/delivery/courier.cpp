@@ -46,11 +46,12 @@ AttemptResult& AttemptResult::operator+=(const AttemptResult& other) {
 
 /// One message under attempt.
 struct Courier::Round {
-    explicit Round(folders::QueuedMessage claimed, bool out_of_turn = false)
+    Round(smtp::Loop& loop, folders::QueuedMessage claimed, bool out_of_turn = false)
         : message(std::move(claimed)),
           called(out_of_turn),
           history(message.history()),
-          verdicts(message.envelope().recipients.size()) {}
+          verdicts(message.envelope().recipients.size()),
+          remembered(loop) {}
 
     folders::QueuedMessage message;
     const bool called;         ///< a host asked for it: it may not have been its turn
@@ -58,6 +59,8 @@ struct Courier::Round {
     std::vector<std::optional<Verdict>> verdicts;  ///< of this round, by recipient
     std::size_t open_legs = 0;
     std::size_t settling = 0;  ///< legs whose recipients are being marked
+    bool remembering = false;  ///< the history is being written
+    smtp::Signal remembered;   ///< it no longer is
     bool removed = false;      ///< the file is gone; nothing of it may be touched
     std::vector<std::size_t> given_up;
     std::vector<Notice> notices;
@@ -66,14 +69,30 @@ struct Courier::Round {
     [[nodiscard]] const Envelope& envelope() const { return message.envelope(); }
 
     /// What is remembered of a recipient.
-    folders::History::Attempt& remembered(std::size_t recipient) {
+    folders::History::Attempt& known(std::size_t recipient) {
         return history.recipients[envelope().recipients[recipient].address.text()];
+    }
+
+    /// Notes an attempt at a recipient.
+    void note(std::size_t recipient, const Verdict& verdict, TimePoint now) {
+        auto& attempt = known(recipient);
+        attempt.when = now;
+        attempt.host = verdict.host;
+        attempt.reply = verdict.reply.text();
+        attempt.tls = verdict.tls.text();
+        ++attempt.count;
+    }
+
+    /// It was told, or an earlier attempt noted it that did not come to it.
+    void forget_success(std::size_t recipient) {
+        const auto found = history.recipients.find(envelope().recipients[recipient].address.text());
+        if (found != history.recipients.end()) found->second.success_owed = false;
     }
 
     /// Whether nothing will be left once the verdicts so far are carried out: then the file is
     /// removed instead of marked.
     [[nodiscard]] bool all_delivered() const {
-        return open_legs == 0 && settling == 0 &&
+        return open_legs == 0 && settling == 0 && !owes_success(history) &&
                std::ranges::all_of(verdicts, [](const auto& verdict) {
                    return !verdict || verdict->kind == Verdict::Kind::delivered;
                });
@@ -82,7 +101,7 @@ struct Courier::Round {
 
 smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message, AttemptOptions options) {
     const auto& called = options.called;
-    Round round(std::move(message), called != nullptr);
+    Round round(context_.loop, std::move(message), called != nullptr);
     if (!co_await finish_hand_overs(round)) co_return round.result;
     auto legs = co_await plan_legs(router_, round.envelope(), called.get());
     round.result.destination = only_destination(legs);
@@ -107,7 +126,7 @@ smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message, Attem
 
 smtp::Task<AttemptResult> Courier::conclude(folders::QueuedMessage message,
                                             std::vector<Verdict> verdicts) {
-    Round round(std::move(message));
+    Round round(context_.loop, std::move(message));
     for (const auto index : round.message.unsettled()) round.verdicts[index] = verdicts[index];
     co_return co_await finish(round);
 }
@@ -163,11 +182,38 @@ smtp::Task<void> Courier::record(Round& round, const Leg& leg, std::vector<Verdi
             delivered.push_back(index);
             context_.log.attempted(round.message.id(), round.envelope().recipients[index].address,
                                    verdicts[i], std::nullopt);
+            owe_success(round, index, verdicts[i]);
         }
         round.verdicts[index] = std::move(verdicts[i]);
     }
     if (delivered.empty() || round.all_delivered()) co_return;
+    if (owes_success(round.history)) co_await remember(round);
     co_await settle(round, delivered);
+}
+
+/// Notes in the history that the sender asked to be told, and that nobody else will do it.
+void Courier::owe_success(Round& round, std::size_t index, const Verdict& verdict) const {
+    const auto& envelope = round.envelope();
+    const bool asked = wants_report(envelope.recipients[index], Event::success) &&
+                       !envelope.reverse_path.is_null();
+    if (!asked) return;
+    round.note(index, verdict, context_.clock.now());
+    round.known(index).success_owed = !verdict.reported_there;
+}
+
+/// Writes the history so far: what is owed, before a mark says that all is done. Legs run side by
+/// side, the file is one.
+smtp::Task<void> Courier::remember(Round& round) {
+    while (round.remembering) co_await round.remembered.wait();
+    round.remembering = true;
+    auto write = [&message = round.message, history = round.history] {
+        return message.remember(history);
+    };
+    const auto written = co_await on_disk(context_, write);
+    round.remembering = false;
+    round.remembered.notify();
+    // The mark matters more: without it somebody would have the message twice.
+    if (!written) context_.log.warning(written.error().what);
 }
 
 smtp::Task<void> Courier::settle(Round& round, const std::vector<std::size_t>& recipients) {
@@ -188,10 +234,14 @@ smtp::Task<void> Courier::deliver_locally(Round& round, const Leg& leg) {
     }
 }
 
-/// Ready, settle, show.
+/// Ready, settle, show. What is owed is remembered before: once it is ready, a crash leaves the
+/// rest to the recovery.
 smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
     const folders::Drop folder(context_.mailroot);
     const auto& id = round.message.id();
+    const auto dropped = our_verdict(250, "2.0.0", "delivered to Drop");
+    for (const auto index : leg.recipients) owe_success(round, index, dropped);
+    if (owes_success(round.history)) co_await remember(round);
     auto prepare = [&] {
         const auto reader = round.message.reader();
         return folder.prepare(id, envelope_of(leg, round.envelope()), *reader);
@@ -209,15 +259,16 @@ smtp::Task<Verdict> Courier::drop(Round& round, const Leg& leg) {
     auto shown = co_await on_disk(context_, show);
     // What is not shown yet is ready, and the next recovery shows it.
     if (!shown) context_.log.warning(shown.error().what);
-    co_return our_verdict(250, "2.0.0", "delivered to Drop");
+    co_return dropped;
 }
 
 smtp::Task<AttemptResult> Courier::finish(Round& round) {
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         if (round.verdicts[i]) judge(round, i);
+        judge_success(round, i);
     }
     if (!round.given_up.empty() || !round.notices.empty()) co_await tell_sender(round);
-    if (round.result.deferred > 0) {
+    if (round.result.deferred > 0 || owes_success(round.history)) {
         co_await defer(round);
     } else if (!round.removed) {
         co_await remove(round);
@@ -236,6 +287,7 @@ void Courier::judge(Round& round, std::size_t index) const {
         ++round.result.delivered;
         return;
     }
+    round.forget_success(index);
     const bool deferred = verdict.kind == Verdict::Kind::deferred;
     if (deferred &&
         !is_expired(policy_of(round, index), round.message.id().arrival(), context_.clock.now())) {
@@ -248,6 +300,19 @@ void Courier::judge(Round& round, std::size_t index) const {
     round.notices.push_back({index, verdict, deferred ? message::Fate::expired : fate_of(verdict)});
 }
 
+/// Of who has the message, by this round or by one that did not come to its end.
+void Courier::judge_success(Round& round, std::size_t index) const {
+    const auto& recipient = round.envelope().recipients[index];
+    const auto found = round.history.recipients.find(recipient.address.text());
+    if (!recipient.settled || found == round.history.recipients.end()) return;
+    const auto& known = found->second;
+    if (!known.success_owed) return;
+    const Verdict remembered{Verdict::Kind::delivered, reply(0, "", known.reply), known.host};
+    round.notices.push_back(
+        {index, round.verdicts[index].value_or(remembered),
+         known.host.empty() ? message::Fate::delivered : message::Fate::relayed});
+}
+
 /// Once of each recipient, where that was not declined.
 void Courier::judge_delay(Round& round, std::size_t index) const {
     const auto& envelope = round.envelope();
@@ -256,7 +321,7 @@ void Courier::judge_delay(Round& round, std::size_t index) const {
     const auto policy = policy_of(round, index);
     const bool due = is_late(policy, arrival, context_.clock.now()) &&
                      wants_report(recipient, Event::delay) && !envelope.reverse_path.is_null();
-    if (!due || round.remembered(index).delay_told) return;
+    if (!due || round.known(index).delay_told) return;
     round.notices.push_back(
         {index, *round.verdicts[index], message::Fate::delayed, arrival + policy.expire});
 }
@@ -277,7 +342,8 @@ smtp::Task<void> Courier::tell_sender(Round& round) {
     round.result.failed = round.given_up.size();
     round.result.badmail = told->badmail ? 1 : 0;
     for (const auto& notice : round.notices) {
-        if (notice.fate == message::Fate::delayed) round.remembered(notice.index).delay_told = true;
+        round.forget_success(notice.index);
+        if (notice.fate == message::Fate::delayed) round.known(notice.index).delay_told = true;
     }
     if (round.result.deferred == 0) {
         co_await remove(round);
@@ -312,8 +378,12 @@ RetryPolicy Courier::policy_of(const Round& round, std::size_t recipient) const 
 /// The message has one time for all: the turn that comes first.
 TimePoint Courier::next_turn(const Round& round, TimePoint now, int attempts) const {
     const double jitter = std::uniform_real_distribution(-1.0, 1.0)(context_.random);
+    const auto unsettled = round.message.unsettled();
+    // Only the report is left, which could not be written.
+    if (unsettled.empty())
+        return next_attempt(retry_policy(context_.settings.delivery, true), now, attempts, jitter);
     auto next = TimePoint::max();
-    for (const auto index : round.message.unsettled()) {
+    for (const auto index : unsettled) {
         next = std::min(next, next_attempt(policy_of(round, index), now, attempts, jitter));
     }
     return next;
@@ -330,13 +400,7 @@ smtp::Task<void> Courier::defer(Round& round) {
     for (std::size_t i = 0; i < round.verdicts.size(); ++i) {
         const auto& verdict = round.verdicts[i];
         if (!verdict || verdict->kind != Verdict::Kind::deferred) continue;
-        auto& attempt = round.remembered(i);
-        attempt = {now,
-                   verdict->host,
-                   verdict->reply.text(),
-                   attempt.count + 1,
-                   attempt.delay_told,
-                   verdict->tls.text()};
+        round.note(i, *verdict, now);
         context_.log.attempted(round.message.id(), round.envelope().recipients[i].address, *verdict,
                                next);
     }

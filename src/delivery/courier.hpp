@@ -70,6 +70,9 @@ class Courier {
     smtp::Task<void> record(Round& round, const Leg& leg, std::vector<Verdict> verdicts);
     smtp::Task<AttemptResult> finish(Round& round);
     void judge(Round& round, std::size_t index) const;
+    void owe_success(Round& round, std::size_t index, const Verdict& verdict) const;
+    smtp::Task<void> remember(Round& round);
+    void judge_success(Round& round, std::size_t index) const;
     void judge_delay(Round& round, std::size_t index) const;
     smtp::Task<void> tell_sender(Round& round);
     smtp::Task<void> defer(Round& round);

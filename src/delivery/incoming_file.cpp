@@ -22,10 +22,12 @@ constexpr std::size_t k_buffer = 256u << 10;
 
 constexpr std::size_t k_small = 32u << 10;
 
-bool all_local(const config::Settings::Domains& domains, const Envelope& envelope) {
-    return std::ranges::all_of(envelope.recipients, [&](const Recipient& recipient) {
+/// Where a success is to be reported, Queue remembers that.
+bool goes_to_drop(const config::Settings::Domains& domains, const Envelope& envelope) {
+    const auto local = [&](const Recipient& recipient) {
         return is_local(domains, recipient.address.domain);
-    });
+    };
+    return std::ranges::all_of(envelope.recipients, local) && !wants_success_report(envelope);
 }
 
 /// From this machine, or from a user of ours.
@@ -49,7 +51,7 @@ class IncomingFile final : public smtp::IncomingMessage {
           peer_(peer),
           envelope_(std::move(envelope)),
           id_(context.ids.next()),
-          local_(all_local(context.settings.domains, envelope_)),
+          to_drop_(goes_to_drop(context.settings.domains, envelope_)),
           stored_(std::move(stored)) {}
 
     /// What is not committed is removed.
@@ -92,8 +94,8 @@ class IncomingFile final : public smtp::IncomingMessage {
             co_return reply(451, "4.3.0", "Local error, the message was not accepted");
         }
         context_.log.received(id_, envelope_, octets_, peer_);
-        stored_(octets_, local_);
-        if (!local_) context_.accepted(id_);
+        stored_(octets_, to_drop_);
+        if (!to_drop_) context_.accepted(id_);
         co_return reply(
             250, "2.6.0",
             '<' + id_.text() + '@' + context_.settings.hostname + "> Queued mail for delivery");
@@ -173,8 +175,8 @@ class IncomingFile final : public smtp::IncomingMessage {
     /// Writes what is buffered.
     Result<void> flush() {
         if (!file_) {
-            auto file = local_ ? folders::Drop(context_.mailroot).begin(id_, envelope_)
-                               : folders::Queue(context_.mailroot).begin(id_, envelope_);
+            auto file = to_drop_ ? folders::Drop(context_.mailroot).begin(id_, envelope_)
+                                 : folders::Queue(context_.mailroot).begin(id_, envelope_);
             if (!file) return fail(std::move(file));
             file_.emplace(std::move(*file));
         }
@@ -188,7 +190,7 @@ class IncomingFile final : public smtp::IncomingMessage {
     const Peer peer_;
     const Envelope envelope_;
     const MessageId id_;
-    const bool local_;
+    const bool to_drop_;
     const Stored stored_;
     std::string header_;  ///< as far as it has come
     bool header_done_ = false;

@@ -82,8 +82,10 @@ smtp::Task<PickupResult> PickupCourier::send(Taken& taken) {
                               reply(554, "5.4.6", "too many hops: this may be a mail loop"), ""};
         co_return co_await queue_up(taken, {recipients, verdict});
     }
-    // A process ended while it had this file: made canonical it is a message like any other.
-    if (taken.file.crashes() > 0) co_return co_await queue_up(taken, {});
+    // A process ended while it had this file: made canonical it is a message like any other. Where
+    // a success is to be reported, that has to be remembered.
+    if (taken.file.crashes() > 0 || wants_success_report(taken.message.envelope))
+        co_return co_await queue_up(taken, {});
     const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope);
     if (legs.size() != 1) co_return co_await queue_up(taken, {});
     const auto& leg = legs.front();

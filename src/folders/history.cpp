@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <ctime>
 
 namespace mailroot::folders {
@@ -38,6 +39,11 @@ TimePoint parse_timestamp(const std::string& text) {
     return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
+bool owes_success(const History& history) {
+    return std::ranges::any_of(history.recipients,
+                               [](const auto& entry) { return entry.second.success_owed; });
+}
+
 std::string history_text(const History& history) {
     Json json{{"attempts", history.attempts}, {"crashes", history.crashes}};
     auto& recipients = json["recipients"] = Json::object();
@@ -48,6 +54,7 @@ std::string history_text(const History& history) {
                                              {"reply", attempt.reply},
                                              {"tls", attempt.tls}};
         if (attempt.delay_told) entry["delayTold"] = true;
+        if (attempt.success_owed) entry["successOwed"] = true;
     }
     // A peer's words need not be UTF-8; the file has to be.
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -68,6 +75,7 @@ Result<History> parse_history(std::string_view text) {
                                        member(entry, "reply", std::string()),
                                        member(entry, "attempts", 0),
                                        member(entry, "delayTold", false),
+                                       member(entry, "successOwed", false),
                                        member(entry, "tls", std::string())};
     }
     return history;

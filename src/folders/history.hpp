@@ -16,17 +16,21 @@ struct History {
     /// The last attempt at one recipient.
     struct Attempt {
         TimePoint when;
-        std::string host;         ///< who answered; empty where nobody was reached
-        std::string reply;        ///< their words, or why nobody was reached
-        int count = 0;            ///< attempts so far
-        bool delay_told = false;  ///< the sender knows that it takes longer
-        std::string tls{};        ///< how that connection was encrypted; empty: not at all
+        std::string host;           ///< who answered; empty where nobody was reached
+        std::string reply;          ///< their words, or why nobody was reached
+        int count = 0;              ///< attempts so far
+        bool delay_told = false;    ///< the sender knows that it takes longer
+        bool success_owed = false;  ///< it was the last, and the sender is to be told
+        std::string tls{};          ///< how that connection was encrypted; empty: not at all
     };
 
     int attempts = 0;  ///< of the message
     int crashes = 0;   ///< processes that ended before they had read a pickup file through
     std::map<std::string, Attempt> recipients;  ///< by address text
 };
+
+/// Whether a sender is to be told of a success yet: then it stands here alone.
+[[nodiscard]] bool owes_success(const History& history);
 
 /// The file's JSON, which parse_history() reads.
 [[nodiscard]] std::string history_text(const History& history);

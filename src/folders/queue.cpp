@@ -159,9 +159,13 @@ Result<void> QueuedMessage::mark(std::span<const std::size_t> recipients) {
     return mailroot_->files.set_modified(fd_, before->modified);
 }
 
-Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt) {
+Result<void> QueuedMessage::remember(const History& history) {
     history_ = history;
-    auto written = write_history(*mailroot_, id_, history);
+    return write_history(*mailroot_, id_, history);
+}
+
+Result<void> QueuedMessage::defer(const History& history, TimePoint next_attempt) {
+    auto written = remember(history);
     // Held while it was attempted: that stays.
     const auto now = mailroot_->files.info(fd_);
     if (now && now->modified >= held_from()) return written;

@@ -39,6 +39,9 @@ class QueuedMessage {
     /// Marks recipients in the file (`x-received:`), durable when it returns.
     Result<void> settle(std::span<const std::size_t> recipients);
 
+    /// Writes the history alone.
+    Result<void> remember(const History& history);
+
     /// Remembers the attempt, then makes the file due at `next_attempt`.
     Result<void> defer(const History& history, TimePoint next_attempt);
 

@@ -114,8 +114,9 @@ Result<bool> settle_source(const Mailroot& mailroot, const MessageId& id,
     if (!message) return fail(std::move(message));
     if (!*message) return is_settled_for(mailroot, id, handed_over);
     const auto settled = handed_over_of(**message, handed_over);
-    MAILROOT_TRY(settled.size() == (*message)->unsettled().size() ? (*message)->remove()
-                                                                  : (*message)->settle(settled));
+    const bool done =
+        settled.size() == (*message)->unsettled().size() && !owes_success((*message)->history());
+    MAILROOT_TRY(done ? (*message)->remove() : (*message)->settle(settled));
     return true;
 }
 

@@ -385,7 +385,8 @@ void ClientTransaction::decide(Verdict::Kind kind, const Reply& reply) {
 
 void ClientTransaction::decide_one(std::size_t recipient, Verdict::Kind kind, const Reply& reply) {
     auto& verdict = verdicts_[recipient];
-    if (!verdict) verdict = Verdict{kind, reply, host_};
+    const bool delivered = kind == Verdict::Kind::delivered;
+    if (!verdict) verdict = Verdict{kind, reply, host_, delivered && offered_.dsn};
 }
 
 }  // namespace mailroot::smtp

@@ -34,5 +34,10 @@ TEST_CASE("NOTIFY decides what is reported") {
         CHECK(wants_report(recipient, Event::success) == row.success);
         CHECK(wants_report(recipient, Event::failure) == row.failure);
         CHECK(wants_report(recipient, Event::delay) == row.delay);
+        Envelope envelope{
+            .reverse_path = {"s", "b.example"}, .ret = {}, .envid = {}, .recipients = {recipient}};
+        CHECK(wants_success_report(envelope) == row.success);
+        envelope.reverse_path = {};
+        CHECK_FALSE(wants_success_report(envelope));
     }
 }

@@ -254,6 +254,106 @@ TEST_CASE_FIXTURE(DeliveryFixture,
     CHECK(names("Drop").size() == 1);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "success is reported once by who can tell last") {
+    const std::string asking =
+        "x-sender: <s@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS,FAILURE\r\n"
+        "x-receiver: <b@here.example> NOTIFY=SUCCESS\r\nx-receiver: <c@here.example>\r\n";
+    const auto id = queued(asking, k_message);
+    CHECK(attempt(*this, id).delivered == 3);
+    CHECK(names("Queue").empty());
+    auto dropped = names("Drop");
+    CHECK(dropped.erase(id.text() + ".eml") == 1);
+    REQUIRE(dropped.size() == 1);
+    const auto report = read("Drop/" + *dropped.begin());
+    CHECK(report.find("Subject: Delivery Status Notification (Relay)") != std::string::npos);
+    CHECK(report.find("a@there.example\r\nAction: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: "
+                      "dns;192.0.2.1\r\nDiagnostic-Code: smtp;250 said the host\r\n") !=
+          std::string::npos);
+    CHECK(report.find("b@here.example\r\nAction: delivered\r\nStatus: 2.0.0") != std::string::npos);
+    CHECK(report.find("c@here.example") == std::string::npos);
+    CHECK(report.find("body") == std::string::npos);
+
+    // A host with DSN was asked to report, and does.
+    hosts.dsn = true;
+    const auto passed_on =
+        queued("x-sender: <s@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n",
+               k_message);
+    CHECK(attempt(*this, passed_on).delivered == 1);
+    CHECK(names("Queue").empty());
+    CHECK(names("Drop").size() == 2);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a success that could not be reported is remembered until it is") {
+    hosts.recipient_codes["b@there.example"] = 451;
+    const auto id = queued(
+        "x-sender: <s@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n"
+        "x-receiver: <b@there.example> NOTIFY=SUCCESS\r\n",
+        k_message);
+    const auto drop = scratch.path() / "Drop";
+    std::filesystem::remove(drop);
+    CHECK(attempt(*this, id).delivered == 1);
+    CHECK(read("Queue/" + id.text() + ".eml").find("x-received: <a@there.example>") !=
+          std::string::npos);
+    CHECK(read("Queue/" + id.text() + ".json").find("successOwed") != std::string::npos);
+    hosts.recipient_codes.clear();
+    auto result = attempt(*this, id);
+    CHECK(result.delivered == 1);
+    CHECK(result.next_attempt.has_value());
+
+    // Nobody is left; both are told of.
+    hosts.delivered.clear();
+    std::filesystem::create_directory(drop);
+    REQUIRE(files.follow(mailroot.drop));
+    result = attempt(*this, id);
+    CHECK_FALSE(result.next_attempt);
+    CHECK(hosts.delivered.empty());
+    CHECK(names("Queue").empty());
+    REQUIRE(names("Drop").size() == 1);
+    const auto report = read("Drop/" + *names("Drop").begin());
+    for (const auto* address : {"a@there.example", "b@there.example"}) {
+        CHECK(report.find(std::string(address) +
+                          "\r\nAction: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns;192.0.2.1\r\n"
+                          "Diagnostic-Code: smtp;250 said the host\r\n") != std::string::npos);
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "what is owed is on the disk before the mark is") {
+    hosts.recipient_codes["b@there.example"] = 451;
+    const auto id = queued(
+        "x-sender: <s@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n"
+        "x-receiver: <b@there.example>\r\n",
+        k_message);
+    files.steps.clear();
+    attempt(*this, id);
+    const auto written = std::ranges::find(files.steps, "replace");
+    const auto marked = std::ranges::find(files.steps, "overwrite");
+    REQUIRE(marked != files.steps.end());
+    CHECK(written < marked);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a success that was noted and not come to is not reported") {
+    const auto id =
+        queued("x-sender: <s@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n",
+               k_message);
+    write("Queue/" + id.text() + ".json",
+          R"({"recipients": {"a@there.example": {"reply": "250 ok", "successOwed": true}}})");
+    hosts.recipient_codes["a@there.example"] = 451;
+    CHECK(attempt(*this, id).deferred == 1);
+    CHECK(names("Drop").empty());
+    CHECK(read("Queue/" + id.text() + ".json").find("successOwed") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "nobody is told that a report has come") {
+    const auto id = queued(
+        "x-sender: <>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n"
+        "x-receiver: <b@here.example> NOTIFY=SUCCESS\r\n",
+        k_message);
+    CHECK(attempt(*this, id).delivered == 2);
+    CHECK(names("Queue").empty());
+    CHECK(names("Drop") == std::set<std::string>{id.text() + ".eml"});
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "a report that cannot be written leaves its recipient waiting") {
     hosts.recipient_codes["b@there.example"] = 550;
     const auto id = queued(block("s@here.example", {"b@there.example"}), k_message);

@@ -131,6 +131,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
     bool lacks_chunking = false;    ///< and offers it
     bool pipelining = false;        ///< a message may be begun behind another one
     int begun = 0;                  ///< that were
+    bool dsn = false;               ///< they offer it
     int lost_after = -1;            ///< messages until each connection is lost between two
     int gone_after = -1;            ///< messages until each connection is lost at the end of one
     bool gone_with_a_word = false;  ///< the host answered something before
@@ -215,8 +216,8 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
             const auto found = hosts_.recipient_codes.find(recipient.address.text());
             const int code = found == hosts_.recipient_codes.end() ? 250 : found->second;
             if (code == 250) taken.envelope.recipients.push_back(recipient);
-            verdicts.push_back(
-                {mailroot::kind_of(code), mailroot::reply(code, "", "said the host"), address_});
+            verdicts.push_back({mailroot::kind_of(code), mailroot::reply(code, "", "said the host"),
+                                address_, code == 250 && hosts_.dsn});
         }
         if (!taken.envelope.recipients.empty()) hosts_.delivered.push_back(std::move(taken));
         co_return verdicts;

@@ -312,6 +312,21 @@ TEST_CASE_FIXTURE(DeliveryFixture, "an all local message becomes a Drop file at 
     }
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "where success is to be reported it goes by way of Queue") {
+    auto envelope = envelope_for({{"a", "here.example"}});
+    envelope.recipients[0].notify = "SUCCESS";
+    const std::string message = "Subject: s\r\n\r\nbody\r\n";
+    CHECK(hand_over(*this, k_loopback, envelope, message, message.size()).code == 250);
+    CHECK(names("Drop").empty());
+    REQUIRE(accepted.size() == 1);
+    CHECK(
+        read("Queue/" + accepted[0].text() + ".eml").find("<a@here.example> NOTIFY=SUCCESS\r\n") !=
+        std::string::npos);
+    envelope.reverse_path = {};
+    CHECK(hand_over(*this, k_loopback, envelope, message, message.size()).code == 250);
+    CHECK(names("Drop").size() == 1);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "what is submitted is completed, what passes is left as it is") {
     const std::string message = "Subject: s\r\nBcc: hidden@a.example\r\n\r\nbody\r\n";
     const auto to = envelope_for({{"a", "here.example"}});

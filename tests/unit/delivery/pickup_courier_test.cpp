@@ -176,3 +176,20 @@ TEST_CASE_FIXTURE(Fixture, "recipients that were settled before are not served a
     REQUIRE(hosts.delivered.size() == 1);
     CHECK(hosts.delivered[0].envelope.recipients.size() == 1);
 }
+
+TEST_CASE_FIXTURE(Fixture, "a file whose success is to be reported goes by way of Queue") {
+    for (const auto* recipient : {"a@there.example", "a@here.example"}) {
+        CAPTURE(recipient);
+        const auto before = names("Drop").size();
+        files.steps.clear();
+        const auto result =
+            attempt("x-sender: <s@here.example>\r\nx-receiver: <" + std::string(recipient) +
+                    "> NOTIFY=SUCCESS\r\n" + k_header + "body\r\n");
+        CHECK(result.delivered == 1);
+        CHECK(names("Queue").empty());
+        const bool local = std::string(recipient).ends_with("@here.example");
+        CHECK(names("Drop").size() == before + (local ? 2 : 1));
+        CHECK(read("Drop/" + *names("Drop").rbegin()).find("multipart/report") !=
+              std::string::npos);
+    }
+}

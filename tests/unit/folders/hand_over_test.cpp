@@ -106,6 +106,23 @@ TEST_CASE_FIXTURE(MailrootFixture,
     CHECK(names("Drop") == std::set<std::string>{id.text() + ".eml"});
 }
 
+TEST_CASE_FIXTURE(MailrootFixture, "the source stays where its sender is to be told yet") {
+    const auto id = ids.next();
+    write("Queue/" + id.text() + ".eml",
+          "x-sender: <s@a.example>\r\nx-receiver: <local@here.example> NOTIFY=SUCCESS\r\n" +
+              k_message);
+    History history;
+    history.recipients["local@here.example"].success_owed = true;
+    write("Queue/" + id.text() + ".json", history_text(history));
+    write("Drop/." + id.text() + ".ready", k_dropped);
+    CHECK(recover(mailroot, clock.now(), ids).errors.empty());
+    CHECK(names("Drop") == std::set<std::string>{id.text() + ".eml"});
+    const auto message = Queue(mailroot).claim(id, TimePoint::max());
+    REQUIRE((message && *message));
+    CHECK((*message)->unsettled().empty());
+    CHECK(owes_success((*message)->history()));
+}
+
 TEST_CASE_FIXTURE(MailrootFixture, "a name that is taken in Drop is not gone over") {
     const auto id = ids.next();
     write("Drop/" + id.text() + ".eml", "another");

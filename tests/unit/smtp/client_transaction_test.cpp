@@ -270,6 +270,8 @@ TEST_CASE("a dialogue ends with the verdicts that it says") {
         for (std::size_t i = 0; i < plan.verdicts.size(); ++i) {
             CHECK(brief(finished.verdicts[i]) == plan.verdicts[i]);
             CHECK(finished.verdicts[i].host == "mx.example");
+            const bool delivered = finished.verdicts[i].kind == Verdict::Kind::delivered;
+            CHECK(finished.verdicts[i].reported_there == (delivered && plan.offered.dsn));
         }
         CHECK(finished.usable == plan.usable);
         CHECK(finished.lacks_chunking == plan.lacks_chunking);

@@ -164,6 +164,10 @@ constexpr std::array k_bindings{
     Binding{"delivery.tls", "encryption of connections out: none, may, encrypt or verify",
             Text{MEMBER(delivery.tls), is_tls_policy, k_tls_policy_form}},
 
+    Binding{"ndr.maxSize",
+            "largest message that a report returns whole, else its header; 0: no limit",
+            Size{MEMBER(ndr.max_size)}},
+
     Binding{"dns.servers", "name servers, IP or IP:PORT; empty: the system's resolvers",
             TextList{MEMBER(dns.servers), is_server_address,
                      "a list of IP or IP:PORT such as [\"192.0.2.53\", \"127.0.0.1:5353\"]"}},

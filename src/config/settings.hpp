@@ -149,6 +149,10 @@ struct Settings {
         std::string tls = "may";          ///< `none`, `may`, `encrypt` or `verify`
     } delivery;
 
+    struct Ndr {
+        std::uint64_t max_size = 10u << 20;  ///< MaxDSNSize, of the message it returns; 0: no limit
+    } ndr;
+
     struct Dns {
         std::vector<std::string> servers;  ///< `IP` or `IP:port`; empty: the system's resolvers
         milliseconds timeout = 5s;         ///< of the first try at one server

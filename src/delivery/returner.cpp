@@ -29,10 +29,15 @@ Result<std::string> header_of(folders::MessageReader& message) {
     }
 }
 
+bool tells_of_failure(const std::vector<Notice>& notices) {
+    return std::ranges::any_of(notices, message::is_failure, &Notice::fate);
+}
+
 /// RFC 3461 6.2: of what did not fail the header is enough.
-bool returns_whole(const Envelope& envelope, const std::vector<Notice>& notices) {
-    return std::ranges::any_of(notices, message::is_failure, &Notice::fate) &&
-           !equal_ignoring_case(envelope.ret, "HDRS");
+bool returns_whole(const Envelope& envelope, const std::vector<Notice>& notices,
+                   std::uint64_t octets, std::uint64_t max_size) {
+    const bool fits = max_size == 0 || octets <= max_size;
+    return fits && tells_of_failure(notices) && !equal_ignoring_case(envelope.ret, "HDRS");
 }
 
 /// A file in the making that is written to in base64.
@@ -88,24 +93,24 @@ Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& e
                                           folders::MessageReader& message) const {
     const auto& settings = context_.settings;
     const auto now = context_.clock.now();
-    Content content{returns_whole(envelope, notices), "", message};
-    if (!content.whole) {
+    const bool whole = returns_whole(envelope, notices, message.size(), settings.ndr.max_size);
+    Content content{whole, "", message};
+    if (!whole) {
         auto header = header_of(message);
         if (!header) return fail(std::move(header));
         content.header = *std::move(header);
     }
     const auto header_body =
         message::is_ascii(content.header) ? Body::seven_bit : Body::eight_bit_mime;
-    message::Report report{
-        .id = context_.ids.next(),
-        .original = id,
-        .hostname = settings.hostname,
-        .from = {"postmaster", settings.domains.default_domain},
-        .to = envelope.reverse_path,
-        .envid = envelope.envid,
-        .now = now,
-        .returned = {content.whole, content.whole ? envelope.body : header_body, envelope.utf8},
-        .recipients = {}};
+    message::Report report{.id = context_.ids.next(),
+                           .original = id,
+                           .hostname = settings.hostname,
+                           .from = {"postmaster", settings.domains.default_domain},
+                           .to = envelope.reverse_path,
+                           .envid = envelope.envid,
+                           .now = now,
+                           .returned = {whole, whole ? envelope.body : header_body, envelope.utf8},
+                           .recipients = {}};
     for (const auto& notice : notices) {
         report.recipients.push_back(
             {envelope.recipients[notice.index], notice.verdict, notice.fate, notice.retry_until});

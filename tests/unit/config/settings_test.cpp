@@ -318,6 +318,7 @@ TEST_CASE("an override is JSON or plain text") {
     CHECK(load_override("delivery.expire=2d")->delivery.expire == 48h);
     CHECK(load_override("delivery.localExpire=1h")->delivery.local_expire == 1h);
     CHECK(load_override("delivery.delayNotice=0s")->delivery.delay_notice == 0s);
+    CHECK(load_override("ndr.maxSize=64K")->ndr.max_size == 64u << 10);
     CHECK(load_override("delivery.localDelayNotice=4h")->delivery.local_delay_notice == 4h);
     CHECK(load_override("delivery.localRetry=[\"5m\"]")->delivery.local_retry ==
           std::vector<milliseconds>{5min});

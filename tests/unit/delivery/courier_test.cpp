@@ -1,7 +1,9 @@
 #include "delivery/courier.hpp"
 
 #include "delivery/delivery_fixture.hpp"
+#include "message/mime_text.hpp"
 #include "message/received.hpp"
+#include "message/utf8.hpp"
 
 #include <doctest/doctest.h>
 
@@ -104,6 +106,63 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a refused recipient is reported to a local s
     CHECK(report.find("a@there.example") == std::string::npos);
     CHECK(report.find(k_message) != std::string::npos);
     CHECK(log.has("reported s@here.example"));
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a message comes back whole up to a size, and where no less was asked for") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    struct Row {
+        const char* ret;
+        std::uint64_t max_size;
+        bool whole;
+    };
+    for (const auto& row :
+         {Row{"", k_message.size(), true}, Row{"", k_message.size() - 1, false}, Row{"", 0, true},
+          Row{" RET=HDRS", 0, false}, Row{" RET=FULL", 0, true}}) {
+        CAPTURE(row.ret);
+        CAPTURE(row.max_size);
+        settings.ndr.max_size = row.max_size;
+        const auto id = queued("x-sender: <s@here.example>" + std::string(row.ret) +
+                                   "\r\nx-receiver: <b@there.example>\r\n",
+                               k_message);
+        CHECK(attempt(*this, id).failed == 1);
+        const auto name = "Drop/" + *names("Drop").begin();
+        const auto report = read(name);
+        CHECK((report.find("\r\nbody\r\n") != std::string::npos) == row.whole);
+        CHECK((report.find("text/rfc822-headers\r\n\r\nReceived: by x\r\n") != std::string::npos) ==
+              !row.whole);
+        std::filesystem::remove(scratch.path() / name);
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a message beyond ASCII comes back in base64 to a sender in ASCII") {
+    hosts.recipient_codes["jörg@there.example"] = 550;
+    const std::string message = "Received: by x\r\nFrom: s\r\nSubject: grüße\r\n\r\nbody\r\n";
+    const auto id = queued(
+        "x-sender: <s@other.example> SMTPUTF8 BODY=8BITMIME\r\nx-receiver: "
+        "<jörg@there.example>\r\n",
+        message);
+    CHECK(attempt(*this, id).failed == 1);
+    const auto report = read("Queue/" + accepted.at(0).text() + ".eml");
+    CHECK(message::is_ascii(report));
+    CHECK(report.starts_with("x-sender: <>\r\nx-receiver: <s@other.example>\r\n"));
+    message::Base64Lines lines;
+    auto in_base64 = lines.feed(message);
+    in_base64 += lines.finish();
+    CHECK(report.find("Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+                      in_base64 + "\r\n--") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a report to a sender beyond ASCII asks for SMTPUTF8") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id = queued(
+        "x-sender: <jörg@other.example> SMTPUTF8\r\nx-receiver: <b@there.example>\r\n", k_message);
+    CHECK(attempt(*this, id).failed == 1);
+    const auto report = read("Queue/" + accepted.at(0).text() + ".eml");
+    CHECK(report.starts_with(
+        "x-sender: <> BODY=8BITMIME SMTPUTF8\r\nx-receiver: <jörg@other.example>\r\n"));
+    CHECK(report.find("Content-Type: message/global\r\n\r\n" + k_message) != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "a report to a remote sender waits in Queue") {

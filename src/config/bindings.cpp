@@ -33,6 +33,11 @@ bool is_dots(std::string_view text) {
     return text == "auto" || text == "unstuff" || text == "raw";
 }
 
+bool is_ascii_address_or_empty(std::string_view text) {
+    const bool ascii = std::ranges::all_of(text, [](unsigned char c) { return c < 0x80; });
+    return text.empty() || (ascii && parse_address(text));
+}
+
 constexpr std::string_view k_networks_form =
     "a list of networks such as [\"192.0.2.0/24\", \"2001:db8::/32\"]";
 constexpr std::string_view k_file_form = "the path of a file";
@@ -164,6 +169,9 @@ constexpr std::array k_bindings{
     Binding{"delivery.tls", "encryption of connections out: none, may, encrypt or verify",
             Text{MEMBER(delivery.tls), is_tls_policy, k_tls_policy_form}},
 
+    Binding{"ndr.copyTo", "address that has a copy of each failure report; empty: none",
+            Text{MEMBER(ndr.copy_to), is_ascii_address_or_empty,
+                 "an address in ASCII such as \"postmaster@example.com\""}},
     Binding{"ndr.maxSize",
             "largest message that a report returns whole, else its header; 0: no limit",
             Size{MEMBER(ndr.max_size)}},

@@ -150,6 +150,7 @@ struct Settings {
     } delivery;
 
     struct Ndr {
+        std::string copy_to;  ///< SendNdrTo: has a copy of each failure report; empty: nobody
         std::uint64_t max_size = 10u << 20;  ///< MaxDSNSize, of the message it returns; 0: no limit
     } ndr;
 

@@ -13,7 +13,7 @@ namespace mailroot::delivery {
 
 namespace {
 
-// A header is returned whole up to here where RET=HDRS asks for no more.
+// So much is returned of a header that does not end.
 constexpr std::size_t k_max_returned_header = 1u << 20;
 
 /// The header of a message, with the blank line.
@@ -38,6 +38,23 @@ bool returns_whole(const Envelope& envelope, const std::vector<Notice>& notices,
                    std::uint64_t octets, std::uint64_t max_size) {
     const bool fits = max_size == 0 || octets <= max_size;
     return fits && tells_of_failure(notices) && !equal_ignoring_case(envelope.ret, "HDRS");
+}
+
+/// Who has a copy of failure reports; null where nobody has.
+Address copy_address(const config::Settings& settings) {
+    if (settings.ndr.copy_to.empty()) return {};
+    return completed(settings.domains, parse_address(settings.ndr.copy_to).value_or(Address{}));
+}
+
+/// The envelope of a report. Of the copy nobody is told anything.
+Envelope envelope_of(const message::Report& report) {
+    Envelope envelope;
+    envelope.body = message::body_of(report);
+    envelope.utf8 = message::needs_utf8(report);
+    envelope.recipients.push_back({report.to, "", "", false});
+    if (!report.reply_to.is_null() && report.reply_to != report.to)
+        envelope.recipients.push_back({report.reply_to, "NEVER", "", false});
+    return envelope;
 }
 
 /// A file in the making that is written to in base64.
@@ -69,6 +86,29 @@ Result<void> append_returned(const message::Report& report, const Content& conte
     return encoded.finish();
 }
 
+message::Report compose(const Context& context, const MessageId& id, const Envelope& envelope,
+                        const std::vector<Notice>& notices, const Content& content) {
+    const auto& settings = context.settings;
+    const auto header_body =
+        message::is_ascii(content.header) ? Body::seven_bit : Body::eight_bit_mime;
+    message::Report report{
+        .id = context.ids.next(),
+        .original = id,
+        .hostname = settings.hostname,
+        .from = {"postmaster", settings.domains.default_domain},
+        .to = envelope.reverse_path,
+        .reply_to = tells_of_failure(notices) ? copy_address(settings) : Address{},
+        .envid = envelope.envid,
+        .now = context.clock.now(),
+        .returned = {content.whole, content.whole ? envelope.body : header_body, envelope.utf8},
+        .recipients = {}};
+    for (const auto& notice : notices) {
+        report.recipients.push_back(
+            {envelope.recipients[notice.index], notice.verdict, notice.fate, notice.retry_until});
+    }
+    return report;
+}
+
 folders::BadmailReason reason_of(const std::vector<Notice>& failed) {
     const bool looped =
         std::ranges::find(failed, message::Fate::looped, &Notice::fate) != failed.end();
@@ -92,40 +132,23 @@ Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& e
                                           const std::vector<Notice>& notices,
                                           folders::MessageReader& message) const {
     const auto& settings = context_.settings;
-    const auto now = context_.clock.now();
-    const bool whole = returns_whole(envelope, notices, message.size(), settings.ndr.max_size);
-    Content content{whole, "", message};
-    if (!whole) {
+    Content content{returns_whole(envelope, notices, message.size(), settings.ndr.max_size), "",
+                    message};
+    if (!content.whole) {
         auto header = header_of(message);
         if (!header) return fail(std::move(header));
         content.header = *std::move(header);
     }
-    const auto header_body =
-        message::is_ascii(content.header) ? Body::seven_bit : Body::eight_bit_mime;
-    message::Report report{.id = context_.ids.next(),
-                           .original = id,
-                           .hostname = settings.hostname,
-                           .from = {"postmaster", settings.domains.default_domain},
-                           .to = envelope.reverse_path,
-                           .envid = envelope.envid,
-                           .now = now,
-                           .returned = {whole, whole ? envelope.body : header_body, envelope.utf8},
-                           .recipients = {}};
-    for (const auto& notice : notices) {
-        report.recipients.push_back(
-            {envelope.recipients[notice.index], notice.verdict, notice.fate, notice.retry_until});
-    }
-    Envelope to_sender;
-    to_sender.body = message::body_of(report);
-    to_sender.utf8 = message::needs_utf8(report);
-    to_sender.recipients.push_back({envelope.reverse_path, "", "", false});
-
-    const bool local = is_local(settings.domains, envelope.reverse_path.domain);
+    const auto report = compose(context_, id, envelope, notices, content);
+    const auto to_sender = envelope_of(report);
+    const bool local = std::ranges::all_of(to_sender.recipients, [&](const Recipient& recipient) {
+        return is_local(settings.domains, recipient.address.domain);
+    });
     auto file = local ? folders::Drop(context_.mailroot).begin(report.id, to_sender)
                       : folders::Queue(context_.mailroot).begin(report.id, to_sender);
     if (!file) return fail(std::move(file));
     // Ours as any other message: DESIGN has Received follow the block in all that we write.
-    MAILROOT_TRY(file->append(message::received_locally(settings.hostname, report.id, now)));
+    MAILROOT_TRY(file->append(message::received_locally(settings.hostname, report.id, report.now)));
     MAILROOT_TRY(file->append(message::report_head(report)));
     MAILROOT_TRY(append_returned(report, content, *file));
     MAILROOT_TRY(file->append(message::report_tail(report)));

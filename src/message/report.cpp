@@ -95,8 +95,10 @@ std::string encoding_field(std::string_view encoding) {
 
 std::string report_header(const Report& report) {
     const auto subject = words_for(gravest(report)).subject;
+    const auto reply_to =
+        report.reply_to.is_null() ? "" : field("Reply-To", header_address(report, report.reply_to));
     return field("From", header_address(report, report.from)) +
-           field("To", header_address(report, report.to)) + date_field(report.now) +
+           field("To", header_address(report, report.to)) + reply_to + date_field(report.now) +
            field("MIME-Version", "1.0") +
            "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"" +
            boundary(report) + "\"\r\n" + encoding_field(encoding_of(body_of(report))) +

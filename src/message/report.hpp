@@ -48,6 +48,7 @@ struct Report {
     std::string hostname;  ///< Reporting-MTA, Message-ID
     Address from;          ///< postmaster@ the default domain
     Address to;            ///< the original's reverse path
+    Address reply_to;      ///< null: left out
     std::string envid;     ///< xtext as given in ENVID, empty: left out
     TimePoint now;
     Returned returned;

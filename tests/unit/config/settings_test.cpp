@@ -318,6 +318,7 @@ TEST_CASE("an override is JSON or plain text") {
     CHECK(load_override("delivery.expire=2d")->delivery.expire == 48h);
     CHECK(load_override("delivery.localExpire=1h")->delivery.local_expire == 1h);
     CHECK(load_override("delivery.delayNotice=0s")->delivery.delay_notice == 0s);
+    CHECK(load_override("ndr.copyTo=postmaster@a.example")->ndr.copy_to == "postmaster@a.example");
     CHECK(load_override("ndr.maxSize=64K")->ndr.max_size == 64u << 10);
     CHECK(load_override("delivery.localDelayNotice=4h")->delivery.local_delay_notice == 4h);
     CHECK(load_override("delivery.localRetry=[\"5m\"]")->delivery.local_retry ==
@@ -340,6 +341,8 @@ TEST_CASE("an override that cannot be used is named") {
         {"=5", "no key before the '='"},
         {"delivery.prot=25", "unknown key 'delivery.prot', did you mean 'delivery.port'?"},
         {"delivery.port=many", "delivery.port: expected a port from 1 to 65535, not \"many\""},
+        {"ndr.copyTo=a@b c", "ndr.copyTo: expected an address in ASCII such as \"postmaster@"},
+        {"ndr.copyTo=jörg@b", "ndr.copyTo: expected an address in ASCII"},
         {"delivery.port=0", "delivery.port: expected a port from 1 to 65535, not 0"},
         {"delivery=25", "delivery: expected an object"},
         {"delivery.retry=[\"1s\"", "delivery.retry: expected a list"},

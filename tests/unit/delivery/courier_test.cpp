@@ -189,6 +189,41 @@ TEST_CASE_FIXTURE(DeliveryFixture,
     CHECK(read("Badmail/" + id.text() + ".bdr").find("550 said the host") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "a copy of each failure report goes to who asked for it") {
+    hosts.recipient_codes["b@there.example"] = 550;
+    settings.ndr.copy_to = "postmaster";
+    const auto to_local = queued(block("s@here.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, to_local).failed == 1);
+    REQUIRE(names("Drop").size() == 1);
+    const auto dropped = read("Drop/" + *names("Drop").begin());
+    CHECK(
+        dropped.starts_with("x-sender: <>\r\nx-receiver: s@here.example\r\n"
+                            "x-receiver: postmaster@here.example\r\nReceived: by "));
+    CHECK(dropped.find("\r\nReply-To: postmaster@here.example\r\n") != std::string::npos);
+
+    // One message, and of the copy no other comes.
+    const auto to_remote = queued(block("s@other.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, to_remote).failed == 1);
+    CHECK(read("Queue/" + accepted.at(0).text() + ".eml")
+              .starts_with("x-sender: <>\r\nx-receiver: <s@other.example>\r\n"
+                           "x-receiver: <postmaster@here.example> NOTIFY=NEVER\r\n"));
+
+    // Whom it is about needs no copy, and a delay is no failure.
+    const auto to_itself = queued(block("postmaster@here.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, to_itself).failed == 1);
+    REQUIRE(names("Drop").size() == 2);
+    CHECK(read("Drop/" + *names("Drop").rbegin())
+              .starts_with("x-sender: <>\r\nx-receiver: postmaster@here.example\r\nReceived: "));
+    hosts.recipient_codes["b@there.example"] = 451;
+    const auto late = queued(block("s@here.example", {"b@there.example"}), k_message);
+    hand_clock.time += 13h;
+    CHECK(attempt(*this, late).deferred == 1);
+    REQUIRE(names("Drop").size() == 3);
+    CHECK(read("Drop/" + *names("Drop").rbegin()).find("postmaster@here.example\r\nx-") ==
+          std::string::npos);
+    CHECK(read("Drop/" + *names("Drop").rbegin()).find("Reply-To") == std::string::npos);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "NOTIFY=NEVER fails in silence") {
     hosts.recipient_codes["b@there.example"] = 550;
     const auto id = queued(

@@ -19,6 +19,7 @@ Report a_report(std::vector<ReportedRecipient> recipients) {
                   .hostname = "mail-1.example.com",
                   .from = {"postmaster", "example.com"},
                   .to = {"sender", "example.com"},
+                  .reply_to = {},
                   .envid = "",
                   .now = k_now,
                   .returned = {},
@@ -125,6 +126,13 @@ TEST_CASE("only the header of the message is announced where no more is returned
     auto report = a_report({refused("ann", reply(550, "", "no"), "mx")});
     report.returned.whole = false;
     CHECK(report_head(report).ends_with("Content-Type: text/rfc822-headers\r\n\r\n"));
+}
+
+TEST_CASE("who has a copy is who answers") {
+    auto report = a_report({refused("ann", reply(550, "", "no"), "mx")});
+    report.reply_to = {"helpdesk", "example.com"};
+    CHECK(has(report_head(report),
+              "\r\nTo: sender@example.com\r\nReply-To: helpdesk@example.com\r\nDate: "));
 }
 
 TEST_CASE("what a peer said cannot break out of its line") {

@@ -175,6 +175,8 @@ constexpr std::array k_bindings{
     Binding{"ndr.maxSize",
             "largest message that a report returns whole, else its header; 0: no limit",
             Size{MEMBER(ndr.max_size)}},
+    Binding{"ndr.rate", "reports that one sender is sent; of the rest, what failed goes to Badmail",
+            RateLimit{MEMBER(ndr.rate)}},
 
     Binding{"dns.servers", "name servers, IP or IP:PORT; empty: the system's resolvers",
             TextList{MEMBER(dns.servers), is_server_address,
@@ -364,6 +366,19 @@ std::string DurationList::expected() const {
     return "a list of at least one duration such as [\"15m\", \"1h\"], each more than 0s and at "
            "most " +
            duration_text(k_longest);
+}
+
+bool RateLimit::read(Settings& settings, const Json& value) const {
+    if (!value.is_string()) return false;
+    const auto rate = parse_rate(value.get_ref<const std::string&>());
+    if (!rate || rate->count > k_most_of_anything) return false;
+    member(settings) = *rate;
+    return true;
+}
+
+std::string RateLimit::expected() const {
+    return "a rate such as \"200/h\": a number of at most " + std::to_string(k_most_of_anything) +
+           " in one s, min, h or d";
 }
 
 bool Boolean::read(Settings& settings, const Json& value) const {

@@ -2,6 +2,7 @@
 
 #include "config/objects.hpp"
 #include "config/settings.hpp"
+#include "core/quantity.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -114,6 +115,15 @@ struct DurationList {
     [[nodiscard]] std::string expected() const;
 };
 
+/// So many in a time; 0 of them: no limit.
+struct RateLimit {
+    Member<Rate> member;
+
+    bool read(Settings& settings, const Json& value) const;
+    [[nodiscard]] Json write(Settings& settings) const { return rate_text(member(settings)); }
+    [[nodiscard]] std::string expected() const;
+};
+
 struct Boolean {
     Member<bool> member;
 
@@ -127,7 +137,7 @@ struct Binding {
     std::string_view path;
     std::string_view meaning;
     std::variant<Text, TextList, TextMap, RemoteDomains, LoginObject, Size, Count, Port, Duration,
-                 DurationList, Boolean>
+                 DurationList, RateLimit, Boolean>
         value;
 };
 

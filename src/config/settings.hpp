@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/quantity.hpp"
 #include "core/result.hpp"
 
 #include <chrono>
@@ -152,6 +153,7 @@ struct Settings {
     struct Ndr {
         std::string copy_to;  ///< SendNdrTo: has a copy of each failure report; empty: nobody
         std::uint64_t max_size = 10u << 20;  ///< MaxDSNSize, of the message it returns; 0: no limit
+        Rate rate{200, 1h};                  ///< reports to one sender; 0 of them: no limit
     } ndr;
 
     struct Dns {

@@ -3,7 +3,6 @@
 #include "delivery/insist.hpp"
 #include "delivery/local_domains.hpp"
 #include "delivery/outgoing.hpp"
-#include "delivery/returner.hpp"
 #include "folders/drop.hpp"
 #include "folders/recovery.hpp"
 
@@ -326,11 +325,24 @@ void Courier::judge_delay(Round& round, std::size_t index) const {
         {index, *round.verdicts[index], message::Fate::delayed, arrival + policy.expire});
 }
 
+/// Counts the report that is to be written, if one is.
+Returner::Limit Courier::take_report(const Round& round) {
+    const auto& sender = round.envelope().reverse_path;
+    const auto& rate = context_.settings.ndr.rate;
+    const bool nothing_to_write = round.notices.empty() || sender.is_null();
+    if (nothing_to_write || report_limit_.take(rate, sender, context_.clock.now()))
+        return Returner::Limit::kept;
+    context_.log.warning(round.message.id().text() + ": not reported to " + sender.text() +
+                         ", who was sent " + rate_text(rate) + " already");
+    return Returner::Limit::exceeded;
+}
+
 smtp::Task<void> Courier::tell_sender(Round& round) {
     const auto& id = round.message.id();
+    const auto limit = take_report(round);
     auto write = [&] {
         const auto reader = round.message.reader();
-        return Returner(context_).tell(id, round.envelope(), round.notices, *reader);
+        return Returner(context_).tell(id, round.envelope(), round.notices, *reader, limit);
     };
     auto told = co_await on_disk(context_, write);
     if (!told) {

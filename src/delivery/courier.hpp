@@ -3,7 +3,9 @@
 #include "delivery/context.hpp"
 #include "delivery/destinations.hpp"
 #include "delivery/legs.hpp"
+#include "delivery/report_limit.hpp"
 #include "delivery/retry_policy.hpp"
+#include "delivery/returner.hpp"
 #include "delivery/router.hpp"
 #include "folders/queue.hpp"
 
@@ -75,6 +77,7 @@ class Courier {
     void judge_success(Round& round, std::size_t index) const;
     void judge_delay(Round& round, std::size_t index) const;
     smtp::Task<void> tell_sender(Round& round);
+    [[nodiscard]] Returner::Limit take_report(const Round& round);
     smtp::Task<void> defer(Round& round);
     [[nodiscard]] RetryPolicy policy_of(const Round& round, std::size_t recipient) const;
     [[nodiscard]] TimePoint next_turn(const Round& round, TimePoint now, int attempts) const;
@@ -84,6 +87,7 @@ class Courier {
     const Context& context_;
     Router& router_;
     Destinations& destinations_;
+    ReportLimit report_limit_;
 };
 
 }  // namespace mailroot::delivery

@@ -119,10 +119,13 @@ folders::BadmailReason reason_of(const std::vector<Notice>& failed) {
 
 Result<Returner::Outcome> Returner::tell(const MessageId& id, const Envelope& envelope,
                                          const std::vector<Notice>& notices,
-                                         folders::MessageReader& message) const {
+                                         folders::MessageReader& message, Limit limit) const {
     if (notices.empty()) return Outcome{};
     // Reports never answer reports (RFC 3464 2): what has no reverse path is one.
-    if (envelope.reverse_path.is_null()) return to_badmail(id, envelope, notices, message);
+    if (envelope.reverse_path.is_null())
+        return to_badmail(id, envelope, notices, message, reason_of(notices));
+    if (limit == Limit::exceeded)
+        return to_badmail(id, envelope, notices, message, folders::BadmailReason::too_many_reports);
     auto report_accepted = report(id, envelope, notices, message);
     if (!report_accepted) return fail(std::move(report_accepted));
     return Outcome{*report_accepted, std::nullopt, "", ""};
@@ -157,22 +160,25 @@ Result<Returner::Report> Returner::report(const MessageId& id, const Envelope& e
 }
 
 Result<Returner::Outcome> Returner::to_badmail(const MessageId& id, const Envelope& envelope,
-                                               const std::vector<Notice>& failed,
-                                               folders::MessageReader& message) const {
+                                               const std::vector<Notice>& notices,
+                                               folders::MessageReader& message,
+                                               folders::BadmailReason reason) const {
+    if (!tells_of_failure(notices)) return Outcome{};
     const folders::Badmail badmail(context_.mailroot);
     folders::BadmailProperties properties;
     properties.id = id;
-    properties.reason = name_of(reason_of(failed));
+    properties.reason = name_of(reason);
     properties.sender = envelope.reverse_path.text();
     properties.when = context_.clock.now();
     Envelope of_failed = envelope;
     of_failed.recipients.clear();
-    for (const auto& one : failed) {
-        const auto& recipient = envelope.recipients[one.index];
+    for (const auto& notice : notices) {
+        if (!message::is_failure(notice.fate)) continue;
+        const auto& recipient = envelope.recipients[notice.index];
         of_failed.recipients.push_back(recipient);
         properties.recipients.push_back(recipient.address.text());
         properties.failures.push_back(
-            {recipient.address.text(), one.verdict.host, one.verdict.reply.text()});
+            {recipient.address.text(), notice.verdict.host, notice.verdict.reply.text()});
     }
     const auto name = badmail.free_name(id, context_.ids.next());
     auto file = badmail.prepare(name, of_failed, message, properties);

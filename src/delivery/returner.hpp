@@ -42,19 +42,23 @@ class Returner {
         std::string badmail_reason;
     };
 
+    /// Whether the sender was sent too many reports to be sent another.
+    enum class Limit { kept, exceeded };
+
     /// `message` is read from its start. After success the caller settles the failed recipients.
     /// Without a reverse path, only of failures is to be told.
     [[nodiscard]] Result<Outcome> tell(const MessageId& id, const Envelope& envelope,
                                        const std::vector<Notice>& notices,
-                                       folders::MessageReader& message) const;
+                                       folders::MessageReader& message, Limit limit) const;
 
  private:
     [[nodiscard]] Result<Report> report(const MessageId& id, const Envelope& envelope,
                                         const std::vector<Notice>& notices,
                                         folders::MessageReader& message) const;
     [[nodiscard]] Result<Outcome> to_badmail(const MessageId& id, const Envelope& envelope,
-                                             const std::vector<Notice>& failed,
-                                             folders::MessageReader& message) const;
+                                             const std::vector<Notice>& notices,
+                                             folders::MessageReader& message,
+                                             folders::BadmailReason reason) const;
 
     const Context& context_;
 };

@@ -39,6 +39,9 @@ constexpr std::array k_reasons{
     ReasonText{BadmailReason::ndr_of_dsn, "ndrOfDsn",
                "This message is a delivery status notification that cannot be delivered.",
                "0xC00402C7"},
+    ReasonText{BadmailReason::too_many_reports, "tooManyReports",
+               "This message could not be delivered, and its sender was sent too many reports.",
+               ""},
 };
 
 const ReasonText& text_of(std::string_view name) {

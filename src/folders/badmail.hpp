@@ -21,6 +21,7 @@ enum class BadmailReason {
     general_failure,     ///< refused, and nobody to return it to
     hop_count_exceeded,  ///< it goes in circles
     ndr_of_dsn,          ///< a report that cannot be delivered
+    too_many_reports,    ///< the sender was sent too many to be sent another
 };
 
 /// `badPickupFile`, as reports and selections name it.

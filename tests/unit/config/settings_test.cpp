@@ -319,6 +319,7 @@ TEST_CASE("an override is JSON or plain text") {
     CHECK(load_override("delivery.localExpire=1h")->delivery.local_expire == 1h);
     CHECK(load_override("delivery.delayNotice=0s")->delivery.delay_notice == 0s);
     CHECK(load_override("ndr.copyTo=postmaster@a.example")->ndr.copy_to == "postmaster@a.example");
+    CHECK(load_override("ndr.rate=20/min")->ndr.rate == Rate{20, 1min});
     CHECK(load_override("ndr.maxSize=64K")->ndr.max_size == 64u << 10);
     CHECK(load_override("delivery.localDelayNotice=4h")->delivery.local_delay_notice == 4h);
     CHECK(load_override("delivery.localRetry=[\"5m\"]")->delivery.local_retry ==
@@ -343,6 +344,8 @@ TEST_CASE("an override that cannot be used is named") {
         {"delivery.port=many", "delivery.port: expected a port from 1 to 65535, not \"many\""},
         {"ndr.copyTo=a@b c", "ndr.copyTo: expected an address in ASCII such as \"postmaster@"},
         {"ndr.copyTo=jörg@b", "ndr.copyTo: expected an address in ASCII"},
+        {"ndr.rate=20", "ndr.rate: expected a rate such as \"200/h\": a number"},
+        {"ndr.rate=9999999999/h", "ndr.rate: expected a rate"},
         {"delivery.port=0", "delivery.port: expected a port from 1 to 65535, not 0"},
         {"delivery=25", "delivery: expected an object"},
         {"delivery.retry=[\"1s\"", "delivery.retry: expected a list"},

@@ -224,6 +224,41 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a copy of each failure report goes to who as
     CHECK(read("Drop/" + *names("Drop").rbegin()).find("Reply-To") == std::string::npos);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "who was sent too many reports is sent no more, and nothing is lost") {
+    settings.ndr.rate = {1, 1h};
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto first = queued(block("s@here.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, first).badmail == 0);
+    const auto second = queued(block("S@here.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, second).badmail == 1);
+    CHECK(names("Drop").size() == 1);
+    CHECK(names("Queue").empty());
+    CHECK(read("Badmail/" + second.text() + ".bad") ==
+          block("S@here.example", {"b@there.example"}) + k_message);
+    CHECK(read("Badmail/" + second.text() + ".bdp").find("tooManyReports") != std::string::npos);
+    CHECK(log.has("warning " + second.text() +
+                  ": not reported to S@here.example, who was sent 1/h already"));
+
+    // Another has his own, and what did not fail is simply not told.
+    const auto other = queued(block("t@here.example", {"b@there.example"}), k_message);
+    CHECK(attempt(*this, other).badmail == 0);
+    CHECK(names("Drop").size() == 2);
+    hosts.recipient_codes["b@there.example"] = 451;
+    const auto late = queued(
+        "x-sender: <t@here.example>\r\nx-receiver: <a@there.example> NOTIFY=SUCCESS\r\n"
+        "x-receiver: <b@there.example>\r\n",
+        k_message);
+    settings.delivery.delay_notice = 1min;
+    hand_clock.time += 2min;
+    CHECK(attempt(*this, late).delivered == 1);
+    CHECK(names("Drop").size() == 2);
+    CHECK(names("Badmail").size() == 3);
+    hand_clock.time += 1h;
+    CHECK(attempt(*this, late).deferred == 1);
+    CHECK(names("Drop").size() == 2);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "NOTIFY=NEVER fails in silence") {
     hosts.recipient_codes["b@there.example"] = 550;
     const auto id = queued(

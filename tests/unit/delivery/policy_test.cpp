@@ -1,4 +1,5 @@
 #include "delivery/local_domains.hpp"
+#include "delivery/report_limit.hpp"
 #include "delivery/rescan.hpp"
 #include "delivery/retention_policy.hpp"
 #include "delivery/retry_policy.hpp"
@@ -130,6 +131,26 @@ TEST_CASE("a sender is told after half a day, or never") {
     settings.delay_notice = 0s;
     CHECK_FALSE(is_late(retry_policy(settings, false), arrival, arrival + 240h));
     CHECK(is_late(retry_policy(settings, true), arrival, arrival + 240h));
+}
+
+TEST_CASE("a sender is sent so many reports in a time") {
+    ReportLimit limit;
+    const Rate rate{2, 1h};
+    const TimePoint now{1'800'000'000s};
+    const Address ann{"ann", "a.example"};
+    CHECK(limit.take(rate, ann, now));
+    CHECK(limit.take(rate, {"Ann", "A.example"}, now + 30min));
+    CHECK_FALSE(limit.take(rate, ann, now + 59min));
+    CHECK(limit.take(rate, {"bob", "a.example"}, now + 59min));
+    CHECK(limit.take(rate, ann, now + 60min));
+    CHECK(limit.remembered() == 2);
+    CHECK(limit.take(rate, {"cid", "a.example"}, now + 3h));
+    CHECK(limit.remembered() == 1);
+    // A clock that is set back shuts nobody out.
+    CHECK(limit.take(rate, ann, now + 3h));
+    CHECK(limit.take(rate, ann, now + 3h));
+    CHECK(limit.take(rate, ann, now));
+    for (int i = 0; i < 9; ++i) CHECK(limit.take({0, 1h}, ann, now));
 }
 
 TEST_CASE("local are the default domain, its aliases, and what stands below a wildcard") {

@@ -105,9 +105,12 @@ void QueueRunner::start(const Dispatcher::Attempt& next) {
     attempts_.start(attempt(next, context_.clock.now(), std::move(options)));
 }
 
-/// Who came before this may have to hear that the message is late.
+/// What came before this is judged anew: its sender may have to hear that it is late, or for good.
 TimePoint QueueRunner::try_before() const {
-    return context_.clock.now() - context_.settings.delivery.expire;
+    const auto policy = retry_policy(context_.settings.delivery, false);
+    const bool tells = policy.delay_notice.count() > 0;
+    return context_.clock.now() -
+           (tells ? std::min(policy.delay_notice, policy.expire) : policy.expire);
 }
 
 smtp::Task<void> QueueRunner::attempt_called(MessageId id, std::shared_ptr<const Called> called) {

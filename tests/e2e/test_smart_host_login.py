@@ -164,7 +164,10 @@ def test_a_new_password_needs_no_restart(relay, mailroot, workspace):
     deferred(serve, "login refused: 535")
     (workspace / "password").write_text("another\n")
     assert mailroot.run("queue-retry", "--all").returncode == 0
+    # The service leaves the host alone for a while, unless it is asked.
     submit(mailroot)
+    (waiting,) = mailroot.wait_files("Queue", pattern="*.json")
+    waiting.with_suffix(".eml").touch()
     mailroot.wait_idle()
     assert host.recipients() == [RECIPIENT] * 2
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <arpa/nameser.h>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <span>
@@ -16,7 +17,16 @@ namespace mailroot::dns {
 
 namespace {
 
+using namespace std::chrono_literals;
+
 using Octets = std::span<const unsigned char>;
+
+// More answers at once than the socket holds would be lost, and asked for again only after the
+// timeout; a name server loses questions in the same way.
+constexpr int k_most_at_once = 100;
+
+// So that names whose servers are silent keep the others waiting no longer.
+constexpr auto k_longest_turn = 1s;
 
 Status status_of(int ares_status) {
     switch (ares_status) {
@@ -56,10 +66,15 @@ Answer make_answer(int ares_status, Octets message, const std::string& name, con
     return answer;
 }
 
-/// A question under way: c-ares holds it as a plain pointer until it calls back.
+class AresResolver;
+
+/// Once it is asked c-ares holds it as a plain pointer until it calls back.
 struct Question {
+    AresResolver& resolver;
     std::string name;
+    int type;
     std::function<void(int ares_status, Octets message)> then;
+    std::unique_ptr<Reactor::Timer> turn{};  ///< runs while it is one of those asked at once
 };
 
 class AresResolver final : public Resolver {
@@ -69,6 +84,7 @@ class AresResolver final : public Resolver {
     ~AresResolver() override {
         timer_.reset();
         if (channel_ != nullptr) ares_destroy(channel_);  // answers what is under way
+        for (const auto& question : waiting_) question->then(ARES_EDESTRUCTION, {});
     }
 
     AresResolver(const AresResolver&) = delete;
@@ -102,9 +118,13 @@ class AresResolver final : public Resolver {
     static void answered(void* question, int status, int timeouts, unsigned char* message,
                          int length);
     void process(ares_socket_t readable, ares_socket_t writable);
+    void ask_waiting();
+    void end_turn(Question& question);
     void set_timer();
 
     Reactor& reactor_;
+    std::deque<std::unique_ptr<Question>> waiting_;
+    int at_once_ = 0;
     ares_channel channel_ = nullptr;
     std::unique_ptr<Reactor::Timer> timer_;
 };
@@ -120,10 +140,11 @@ Result<void> AresResolver::open(const ResolverOptions& options) {
     settings.timeout = static_cast<int>(
         std::clamp<std::int64_t>(options.timeout.count(), 1, std::numeric_limits<int>::max()));
     settings.tries = k_rounds;
+    settings.socket_receive_buffer_size = k_most_at_once * 2 * k_udp_octets;  // half is overhead
     settings.sock_state_cb = &AresResolver::socket_changed;
     settings.sock_state_cb_data = this;
     const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                     ARES_OPT_SOCK_STATE_CB;
+                     ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB;
     if (const int status = ares_init_options(&channel_, &settings, mask); status != ARES_SUCCESS)
         return fail(Error::Kind::config, "name resolution: " + lower_words(status));
 
@@ -139,21 +160,39 @@ Result<void> AresResolver::open(const ResolverOptions& options) {
 template <class Answer, class Parse>
 void AresResolver::ask(std::string_view name, int type, Parse parse,
                        std::function<void(Answer)> then) {
-    auto question = std::make_unique<Question>();
-    question->name = name;
-    question->then = [&reactor = reactor_, asked = question->name, parse, then = std::move(then)](
-                         int status, Octets message) {
-        // c-ares may call back from within the question, and must not be destroyed from a callback.
+    // c-ares may call back from within the question, and must not be destroyed from a callback.
+    auto answer = [&reactor = reactor_, asked = std::string(name), parse, then = std::move(then)](
+                      int status, Octets message) {
         reactor.post(
             [then, answer = make_answer<Answer>(status, message, asked, parse)] { then(answer); });
     };
-    auto* const held = question.release();
-    ares_query(channel_, held->name.c_str(), ns_c_in, type, &AresResolver::answered, held);
+    waiting_.push_back(
+        std::unique_ptr<Question>(new Question{*this, std::string(name), type, std::move(answer)}));
+    ask_waiting();
+}
+
+void AresResolver::ask_waiting() {
+    while (at_once_ < k_most_at_once && !waiting_.empty()) {
+        auto* const question = waiting_.front().release();
+        waiting_.pop_front();
+        ++at_once_;
+        question->turn = reactor_.after(k_longest_turn, [this, question] {
+            end_turn(*question);
+            ask_waiting();
+        });
+        ares_query(channel_, question->name.c_str(), ns_c_in, question->type,
+                   &AresResolver::answered, question);
+    }
     set_timer();
+}
+
+void AresResolver::end_turn(Question& question) {
+    if (std::exchange(question.turn, nullptr)) --at_once_;
 }
 
 void AresResolver::answered(void* question, int status, int, unsigned char* message, int length) {
     const std::unique_ptr<Question> done(static_cast<Question*>(question));
+    done->resolver.end_turn(*done);
     done->then(status,
                message == nullptr ? Octets{} : Octets{message, static_cast<std::size_t>(length)});
 }
@@ -170,7 +209,7 @@ void AresResolver::socket_changed(void* self, ares_socket_t fd, int readable, in
 
 void AresResolver::process(ares_socket_t readable, ares_socket_t writable) {
     ares_process_fd(channel_, readable, writable);
-    set_timer();
+    ask_waiting();
 }
 
 void AresResolver::set_timer() {

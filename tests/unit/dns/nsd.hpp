@@ -88,6 +88,7 @@ class Nsd {
         const auto folder = folder_.path().string();
         return "server:\n ip-address: 127.0.0.1@" + std::to_string(port_) +
                "\n username: \"\"\n chroot: \"\"\n database: \"\"\n server-count: 1\n"
+               " rrl-ratelimit: 0\n"
                " zonesdir: \"" +
                folder + "\"\n pidfile: \"" + folder +
                "/nsd.pid\"\n"

@@ -102,7 +102,8 @@ smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message, Attem
     const auto& called = options.called;
     Round round(context_.loop, std::move(message), called != nullptr);
     if (!co_await finish_hand_overs(round)) co_return round.result;
-    auto legs = co_await plan_legs(router_, round.envelope(), called.get());
+    auto legs = co_await plan_legs(router_, round.envelope(),
+                                   context_.settings.delivery.recipients_per_message, called.get());
     round.result.destination = only_destination(legs);
     round.result.crowded = !round.result.destination.empty() && options.has_room &&
                            !options.has_room(round.result.destination);

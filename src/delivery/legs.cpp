@@ -7,8 +7,6 @@ namespace mailroot::delivery {
 
 namespace {
 
-constexpr std::size_t k_recipients_of_transaction = 100;
-
 /// What two routes must share to be one leg.
 std::string key_of(const Route& route) {
     switch (route.kind) {
@@ -26,7 +24,7 @@ std::string key_of(const Route& route) {
 }  // namespace
 
 smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
-                                       const Called* called) {
+                                       std::size_t most_recipients, const Called* called) {
     std::map<std::string, Route> routes;        // by domain
     std::map<std::string, std::size_t> newest;  // by key, the leg that still has room
     std::vector<Leg> legs;
@@ -38,8 +36,8 @@ smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
         const auto& route = routes[domain];
         const auto [found, added] = newest.try_emplace(key_of(route), legs.size());
         const bool limited = route.kind == Route::Kind::remote || route.kind == Route::Kind::turned;
-        const bool full = !added && limited &&
-                          legs[found->second].recipients.size() == k_recipients_of_transaction;
+        const bool full =
+            !added && limited && legs[found->second].recipients.size() == most_recipients;
         if (full) found->second = legs.size();
         if (added || full) legs.push_back({route, {}});
         legs[found->second].recipients.push_back(i);

@@ -15,10 +15,9 @@ struct Leg {
 };
 
 /// The legs for all unsettled recipients, of whose domains `called` may name some. Domains with the
-/// same hosts share a leg; no leg to another host has more than 100 recipients, which is what every
-/// server must take (RFC 5321 4.5.3.1.8).
+/// same hosts share a leg; no leg to another host has more than `most_recipients`.
 smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
-                                       const Called* called = nullptr);
+                                       std::size_t most_recipients, const Called* called = nullptr);
 
 /// The envelope for the recipients of one leg.
 [[nodiscard]] Envelope envelope_of(const Leg& leg, const Envelope& envelope);

@@ -86,7 +86,8 @@ smtp::Task<PickupResult> PickupCourier::send(Taken& taken) {
     // a success is to be reported, that has to be remembered.
     if (taken.file.crashes() > 0 || wants_success_report(taken.message.envelope))
         co_return co_await queue_up(taken, {});
-    const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope);
+    const auto legs = co_await plan_legs(courier_.router(), taken.message.envelope,
+                                         context_.settings.delivery.recipients_per_message);
     if (legs.size() != 1) co_return co_await queue_up(taken, {});
     const auto& leg = legs.front();
     switch (leg.route.kind) {

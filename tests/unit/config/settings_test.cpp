@@ -78,7 +78,7 @@ TEST_CASE("every kind of value is read from the file") {
             "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
             /* quicker
                than usual */
-            "delivery": { "retry": ["1s", "2m"], "port": 2525 },
+            "delivery": { "retry": ["1s", "2m"], "port": 2525, "recipientsPerMessage": 50 },
             "badmail": { "keep": "0s", "maxSize": "10M", "maxCount": 5000 },
             "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
             "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
@@ -107,6 +107,7 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->delivery.retry == std::vector<milliseconds>{1s, 2min});
     CHECK(settings->delivery.port == 2525);
     CHECK(settings->delivery.hops == 15);
+    CHECK(settings->delivery.recipients_per_message == 50);
     CHECK(settings->badmail.keep == 0s);
     CHECK(settings->badmail.max_size == 10u << 20);
     CHECK(settings->badmail.max_count == 5000);
@@ -149,6 +150,8 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"domains": {"remote": {"a.example": {"smartHost": 1}}}})",
          "domains.remote: a.example: smartHost: expected a host such as"},
         {R"({"delivery": {"smartHost": "a b"}})", "delivery.smartHost: expected a host such as"},
+        {R"({"delivery": {"recipientsPerMessage": 0}})",
+         "delivery.recipientsPerMessage: expected a whole number from 1"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},

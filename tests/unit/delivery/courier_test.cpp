@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 
 using namespace mailroot;
 using namespace mailroot::delivery;
@@ -506,6 +507,19 @@ TEST_CASE_FIXTURE(DeliveryFixture, "a smart host takes all mail but that of doma
         recipients[delivered.address] += delivered.envelope.recipients.size();
     CHECK(recipients == std::map<std::string, std::size_t>{
                             {"192.0.2.2", 2}, {"192.0.2.1", 1}, {"2001:db8::7", 1}});
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "more recipients than one transaction has go in another one") {
+    settings.delivery.recipients_per_message = 2;
+    const auto id = queued(block("s@here.example", {"a@there.example", "b@twin.example",
+                                                    "c@there.example", "d@other.example"}),
+                           k_message);
+    CHECK(attempt(*this, id).delivered == 4);
+    std::multiset<std::size_t> counts;
+    for (const auto& delivered : hosts.delivered)
+        counts.insert(delivered.envelope.recipients.size());
+    CHECK(counts == std::multiset<std::size_t>{1, 1, 2});
+    CHECK(names("Drop").empty());
 }
 
 TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host is this server") {

@@ -164,6 +164,8 @@ constexpr std::array k_bindings{
     Binding{"delivery.recipientsPerMessage",
             "recipients of one transaction; more go in a further one",
             Count{MEMBER(delivery.recipients_per_message), 1}},
+    Binding{"delivery.masquerade", "stands for the local domains in MAIL FROM; empty: nothing does",
+            Text{MEMBER(delivery.masquerade), is_domain_or_empty, k_domain_form}},
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
     Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
             Text{MEMBER(delivery.smart_host), is_smart_host_or_empty, k_smart_host_form}},

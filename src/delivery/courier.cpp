@@ -151,8 +151,8 @@ smtp::Task<void> Courier::run_leg(Round& round, Leg leg) {
         auto open = [this, &round] {
             return std::make_unique<FileMessage>(context_, round.message.reader());
         };
-        verdicts =
-            co_await destinations_.deliver(leg.route, envelope_of(leg, round.envelope()), open);
+        auto part = outgoing_envelope(leg, round.envelope(), context_.settings);
+        verdicts = co_await destinations_.deliver(leg.route, std::move(part), open);
     }
     --round.open_legs;
     co_await record(round, leg, std::move(verdicts));
@@ -165,7 +165,7 @@ smtp::Task<void> Courier::run_turned_legs(Round& round, std::vector<Leg> legs,
     for (const auto& leg : legs) {
         std::vector<Verdict> verdicts(leg.recipients.size(), lost);
         if (called.connection->usable()) {
-            const auto part = envelope_of(leg, round.envelope());
+            const auto part = outgoing_envelope(leg, round.envelope(), context_.settings);
             FileMessage message(context_, round.message.reader());
             verdicts = co_await called.connection->send(part, message);
         }

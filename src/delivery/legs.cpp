@@ -1,5 +1,7 @@
 #include "delivery/legs.hpp"
 
+#include "delivery/local_domains.hpp"
+
 #include <map>
 #include <string>
 
@@ -49,6 +51,16 @@ Envelope envelope_of(const Leg& leg, const Envelope& envelope) {
     Envelope part{envelope.reverse_path, envelope.body, envelope.ret, envelope.envid, {},
                   envelope.utf8};
     for (const auto index : leg.recipients) part.recipients.push_back(envelope.recipients[index]);
+    return part;
+}
+
+Envelope outgoing_envelope(const Leg& leg, const Envelope& envelope,
+                           const config::Settings& settings) {
+    auto part = envelope_of(leg, envelope);
+    const auto& masquerade = settings.delivery.masquerade;
+    auto& sender = part.reverse_path;
+    if (!masquerade.empty() && !sender.is_null() && is_local(settings.domains, sender.domain))
+        sender.domain = masquerade;
     return part;
 }
 

@@ -22,4 +22,9 @@ smtp::Task<std::vector<Leg>> plan_legs(Router& router, const Envelope& envelope,
 /// The envelope for the recipients of one leg.
 [[nodiscard]] Envelope envelope_of(const Leg& leg, const Envelope& envelope);
 
+/// The same as another host is shown it: a reverse path of ours with `delivery.masquerade` for its
+/// domain.
+[[nodiscard]] Envelope outgoing_envelope(const Leg& leg, const Envelope& envelope,
+                                         const config::Settings& settings);
+
 }  // namespace mailroot::delivery

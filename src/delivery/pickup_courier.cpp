@@ -105,8 +105,9 @@ smtp::Task<PickupResult> PickupCourier::send_straight(Taken& taken, const Leg& l
         return std::make_unique<FileMessage>(context_,
                                              taken.file.reader(taken.message, taken.added));
     };
-    auto decided = co_await courier_.destinations().deliver_soon(
-        leg.route, envelope_of(leg, taken.message.envelope), open, patience_);
+    auto part = outgoing_envelope(leg, taken.message.envelope, context_.settings);
+    auto decided =
+        co_await courier_.destinations().deliver_soon(leg.route, std::move(part), open, patience_);
     if (!decided) co_return co_await let_wait(taken);
     auto& verdicts = *decided;
     const auto delivered = note_delivered(taken, leg, verdicts);

@@ -78,7 +78,8 @@ TEST_CASE("every kind of value is read from the file") {
             "limits": { "messageSize": "2048K", "recipients": 7, "idle": "1h30m" },
             /* quicker
                than usual */
-            "delivery": { "retry": ["1s", "2m"], "port": 2525, "recipientsPerMessage": 50 },
+            "delivery": { "retry": ["1s", "2m"], "port": 2525, "recipientsPerMessage": 50,
+                          "masquerade": "m.example" },
             "badmail": { "keep": "0s", "maxSize": "10M", "maxCount": 5000 },
             "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
             "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
@@ -108,6 +109,7 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->delivery.port == 2525);
     CHECK(settings->delivery.hops == 15);
     CHECK(settings->delivery.recipients_per_message == 50);
+    CHECK(settings->delivery.masquerade == "m.example");
     CHECK(settings->badmail.keep == 0s);
     CHECK(settings->badmail.max_size == 10u << 20);
     CHECK(settings->badmail.max_count == 5000);
@@ -152,6 +154,8 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"delivery": {"smartHost": "a b"}})", "delivery.smartHost: expected a host such as"},
         {R"({"delivery": {"recipientsPerMessage": 0}})",
          "delivery.recipientsPerMessage: expected a whole number from 1"},
+        {R"({"delivery": {"masquerade": "*.a.example"}})",
+         "delivery.masquerade: expected a domain"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},

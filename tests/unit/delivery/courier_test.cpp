@@ -522,6 +522,39 @@ TEST_CASE_FIXTURE(DeliveryFixture, "more recipients than one transaction has go 
     CHECK(names("Drop").empty());
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "a masquerade stands for our domains, and for nobody else's") {
+    settings.delivery.masquerade = "m.example";
+    settings.domains.aliases = {"*.also.example"};
+    const std::pair<std::string, std::string> rows[] = {
+        {"s@here.example", "s@m.example"},      {"s@HERE.example", "s@m.example"},
+        {"s@x.also.example", "s@m.example"},    {"s", "s@m.example"},
+        {"s@there.example", "s@there.example"}, {"", ""},
+    };
+    for (const auto& [sender, said] : rows) {
+        CAPTURE(sender);
+        hosts.delivered.clear();
+        CHECK(attempt(*this, queued(block(sender, {"a@there.example"}), k_message)).delivered == 1);
+        REQUIRE(hosts.delivered.size() == 1);
+        CHECK(hosts.delivered[0].envelope.reverse_path.text() == said);
+        CHECK(hosts.delivered[0].message == k_message);
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "behind a masquerade Drop and reports have the sender's own name") {
+    settings.delivery.masquerade = "m.example";
+    hosts.recipient_codes["b@there.example"] = 550;
+    const auto id =
+        queued(block("s@here.example", {"a@here.example", "b@there.example"}), k_message);
+    CHECK(attempt(*this, id).delivered == 1);
+    CHECK(read("Drop/" + id.text() + ".eml").starts_with("x-sender: s@here.example\r\n"));
+    auto dropped = names("Drop");
+    dropped.erase(id.text() + ".eml");
+    REQUIRE(dropped.size() == 1);
+    CHECK(read("Drop/" + *dropped.begin()).find("x-receiver: s@here.example\r\n") !=
+          std::string::npos);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host is this server") {
     settings.delivery.smart_host = "mx.here.example";
     resolver.zone["here.example"] = "192.0.2.9";

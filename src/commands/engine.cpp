@@ -63,8 +63,9 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     engine->resolver_ = std::move(*resolver);
     engine->cache_ = dns::make_caching_resolver(*engine->resolver_, *engine->reactor,
                                                 environment.clock, k_cached_names);
-    auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {},
-                                               settings.tls.authorities);
+    auto connector =
+        smtp::make_curl_connector(*engine->reactor, settings.hostname, {}, settings.tls.authorities,
+                                  smtp::WayOut{settings.delivery.bind_address});
     if (!connector) return fail(std::move(connector));
     engine->connector_ = std::move(*connector);
     MAILROOT_TRY(delivery::check_secrets(settings));

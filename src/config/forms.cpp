@@ -120,8 +120,11 @@ bool is_smart_host(std::string_view text) {
     if (host.size() != text.size() && port == 0) return false;
     if (!host.starts_with('[')) return is_domain(host);
     if (!host.ends_with(']')) return false;
-    const auto address = host.substr(1, host.size() - 2);
-    return is_ipv4(address) || is_ipv6(address);
+    return is_address(host.substr(1, host.size() - 2));
+}
+
+bool is_address(std::string_view text) {
+    return is_ipv4(text) || is_ipv6(text);
 }
 
 bool is_smart_host_or_empty(std::string_view text) {
@@ -143,13 +146,13 @@ bool is_https_url(std::string_view text) {
 
 bool is_network(std::string_view text) {
     const auto address = take_until(text, '/');
-    if (text.empty()) return is_ipv4(address) || is_ipv6(address);
+    if (text.empty()) return is_address(address);
     const auto prefix = number(text);
     return prefix && ((is_ipv4(address) && *prefix <= 32) || (is_ipv6(address) && *prefix <= 128));
 }
 
 bool is_server_address(std::string_view text) {
-    return is_ipv4(text) || is_ipv6(text) || is_endpoint(text, 1);
+    return is_address(text) || is_endpoint(text, 1);
 }
 
 }  // namespace mailroot::config

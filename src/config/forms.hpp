@@ -49,6 +49,9 @@ inline constexpr std::string_view k_tls_policy_form =
 /// `https://login.example.com/token`, without a user or blanks.
 [[nodiscard]] bool is_https_url(std::string_view text);
 
+/// `192.0.2.1`, `2001:db8::1`.
+[[nodiscard]] bool is_address(std::string_view text);
+
 /// `192.0.2.0/24`, `2001:db8::/32`, or an address.
 [[nodiscard]] bool is_network(std::string_view text);
 

@@ -180,6 +180,16 @@ Result<void> check_login(const SmartHostLogin& login, const std::string& smart_h
     return login.oauth ? check_oauth(*login.oauth, place + "oauth: ") : Result<void>{};
 }
 
+Result<void> check_way_out(const Settings::Delivery& delivery) {
+    const auto& bound = delivery.bind_address;
+    const auto of_ipv6 = std::ranges::count_if(
+        bound, [](const std::string& address) { return address.find(':') != std::string::npos; });
+    if (of_ipv6 > 1 || std::ssize(bound) - of_ipv6 > 1) {
+        return refused("delivery.bindAddress: at most one IPv4 and one IPv6 address");
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<void> check_together(const Settings& settings) {
@@ -210,6 +220,7 @@ Result<void> check_together(const Settings& settings) {
     }
     MAILROOT_TRY(check_login(settings.delivery.smart_host_login, settings.delivery.smart_host,
                              "delivery.smartHostLogin: "));
+    MAILROOT_TRY(check_way_out(settings.delivery));
     if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
         return refused("tls.key: there is no tls.certificate that it could be the key of");
     }

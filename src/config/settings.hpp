@@ -145,7 +145,9 @@ struct Settings {
         std::uint64_t connections_per_domain = 100;    ///< MaxOutConnectionsPerDomain
         std::uint64_t messages_per_connection = 20;  ///< MaxBatchedMessages; then a new connection
         std::uint64_t recipients_per_message = 100;  ///< MaxRecipients; then a further transaction
-        std::string masquerade;   ///< MasqueradeDomain: stands for ours in MAIL FROM; empty: none
+        std::string masquerade;  ///< MasqueradeDomain: stands for ours in MAIL FROM; empty: none
+        std::vector<std::string>
+            bind_address;         ///< of this machine, one a family; empty: what the system chooses
         std::uint16_t port = 25;  ///< RemoteSmtpPort: of the MX hosts
         std::string smart_host;   ///< where all mail for other domains goes; empty: to their MX
         SmartHostLogin smart_host_login;  ///< there

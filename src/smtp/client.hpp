@@ -40,6 +40,12 @@ struct ClientTimeouts {
     std::chrono::seconds quit{5};  ///< nothing hangs on its reply
 };
 
+/// How connections leave this machine.
+struct WayOut {
+    std::vector<std::string> sources{};  ///< addresses to connect from, one a family at most; to
+                                         ///< hosts of another family the system chooses
+};
+
 /// Whether a connection is encrypted.
 enum class TlsPolicy {
     none,     ///< never
@@ -147,6 +153,7 @@ class Connector {
 /// where libcurl cannot be set up, Kind::config where the file cannot be read.
 Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
                                                        ClientTimeouts timeouts,
-                                                       std::string authorities = {});
+                                                       std::string authorities = {},
+                                                       WayOut way_out = {});
 
 }  // namespace mailroot::smtp

@@ -113,13 +113,13 @@ class CurlConnector final : public Connector {
 
 Result<std::unique_ptr<Connector>> make_curl_connector(Reactor& reactor, std::string hostname,
                                                        ClientTimeouts timeouts,
-                                                       std::string authorities) {
+                                                       std::string authorities, WayOut way_out) {
     auto multi = CurlMulti::open(reactor);
     if (!multi) return fail(std::move(multi));
     auto trust = TrustStore::load(authorities);
     if (!trust) return fail(std::move(trust), "tls.authorities");
     CurlWireOptions options{std::move(hostname), timeouts, std::move(authorities),
-                            *std::move(trust)};
+                            *std::move(trust), std::move(way_out)};
     return std::make_unique<CurlConnector>(reactor, std::move(*multi), std::move(options));
 }
 

@@ -24,9 +24,12 @@ constexpr std::size_t k_max_pending = 1u << 20;
 
 constexpr const char* k_no_way_to_log_in = "the host offers no way to log in";
 
+bool is_ipv6(const std::string& address) {
+    return address.find(':') != std::string::npos;
+}
+
 std::string in_url(const std::string& address) {
-    const bool ipv6 = address.find(':') != std::string::npos;
-    return ipv6 ? "[" + address + "]" : address;
+    return is_ipv6(address) ? "[" + address + "]" : address;
 }
 
 /// The certificate is held against the host's name, the connection made to its address.
@@ -159,6 +162,18 @@ Result<void> CurlWire::set_up(const Endpoint& endpoint, const CurlWireOptions& o
     });
 }
 
+Result<void> CurlWire::set_up_way_out(const Endpoint& endpoint, const WayOut& way_out) {
+    const auto source = std::ranges::find_if(way_out.sources, [&](const std::string& address) {
+        return is_ipv6(address) == is_ipv6(endpoint.address);
+    });
+    if (source != way_out.sources.end()) {
+        source_ = *source;
+        // An address, never the name of a network interface.
+        return set_all({curl_easy_setopt(easy_, CURLOPT_INTERFACE, ("host!" + source_).c_str())});
+    }
+    return {};
+}
+
 Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options) {
     const auto policy = endpoint.tls;
     const bool verify = policy == TlsPolicy::verify;
@@ -188,6 +203,7 @@ Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOption
 Task<Welcome> CurlWire::open(Endpoint endpoint, CurlWireOptions options,
                              const Credentials* credentials) {
     auto possible = set_up(endpoint, options);
+    if (possible) possible = set_up_way_out(endpoint, options.way_out);
     if (possible) possible = set_up_tls(endpoint, options);
     if (possible && credentials != nullptr) possible = set_up_login(*credentials);
     if (!possible) {
@@ -290,14 +306,22 @@ std::string CurlWire::trouble_of(CURLcode code) {
                                                        : "the reply to EHLO came";
     curl_off_t connected = 0;
     curl_easy_getinfo(easy_, CURLINFO_CONNECT_TIME_T, &connected);
-    if (code == CURLE_OPERATION_TIMEDOUT)
-        return connected == 0 ? "connection timed out" : "timed out before " + place;
+    if (connected == 0) return connect_trouble_of(code);
+    if (code == CURLE_OPERATION_TIMEDOUT) return "timed out before " + place;
+    return "connection closed before " + place;
+}
+
+std::string CurlWire::connect_trouble_of(CURLcode code) const {
     long number = 0;
     curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &number);
-    if (connected == 0 && number != 0)
-        return lower_case(std::system_category().message(static_cast<int>(number)));
-    if (connected != 0) return "connection closed before " + place;
-    return lower_case(curl_easy_strerror(code));
+    auto words = lower_case(curl_easy_strerror(code));
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        words = "connection timed out";
+    } else if (number != 0) {
+        words = lower_case(std::system_category().message(static_cast<int>(number)));
+    }
+    if (code == CURLE_INTERFACE_FAILED) return "cannot connect from " + source_ + ": " + words;
+    return words;
 }
 
 Result<std::size_t> CurlWire::send_some(std::string_view octets) {

@@ -55,6 +55,7 @@ struct CurlWireOptions {
     ClientTimeouts timeouts;
     std::string authorities;                  ///< PEM file; empty: the system's
     std::shared_ptr<const TrustStore> trust;  ///< the same, for `encrypt` and `may`
+    WayOut way_out{};
 };
 
 /// The wire of a connection that libcurl opens. `multi` and `reactor` must outlive it.
@@ -84,6 +85,7 @@ class CurlWire final : public ClientWire {
     static std::size_t on_line(char* octets, std::size_t size, std::size_t count, void* self);
 
     Result<void> set_up(const Endpoint& endpoint, const CurlWireOptions& options);
+    Result<void> set_up_way_out(const Endpoint& endpoint, const WayOut& way_out);
     Result<void> set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options);
     Result<void> set_up_login(const Credentials& credentials);
     [[nodiscard]] bool logged_in() const;
@@ -91,6 +93,7 @@ class CurlWire final : public ClientWire {
     void hear(std::string_view line);
     [[nodiscard]] std::string trouble_of(CURLcode code);
     [[nodiscard]] std::string login_trouble_of(const Credentials& credentials) const;
+    [[nodiscard]] std::string connect_trouble_of(CURLcode code) const;
     [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;
     Result<std::size_t> send_some(std::string_view octets);
     Task<bool> ready(Reactor::Readiness wanted, Deadline deadline);
@@ -101,6 +104,7 @@ class CurlWire final : public ClientWire {
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> connect_to_{nullptr,
                                                                             &curl_slist_free_all};
     std::array<char, CURL_ERROR_SIZE> complaint_{};  ///< libcurl's, in words
+    std::string source_;                             ///< the address to connect from; empty: any
     curl_socket_t socket_ = CURL_SOCKET_BAD;
     ReplyParser replies_;
     Welcome welcome_;

@@ -1,4 +1,4 @@
-"""How mail leaves: in how large transactions, under whose name."""
+"""How mail leaves: in how large transactions, under whose name, from which address."""
 
 import pytest
 
@@ -80,3 +80,25 @@ def test_reports_go_to_who_is_behind_the_mask(masked, scripted):
     assert ours.read_bytes().startswith(f"x-sender: {SENDER}\r\n".encode())
     assert f"x-receiver: {SENDER}\r\n".encode() in report.read_bytes()
     assert host.attempts == ["no@example.net"]
+
+
+# --- Source address
+
+
+def test_connections_are_made_from_the_address_that_is_set(remote, rude, loopback):
+    remote.mailroot.configure(delivery={"bindAddress": [loopback.host(77)]})
+    callers = []
+    host = rude(remote.first, remote.port, says={"greeting": lambda session: callers.append(session.client_address[0])})
+    remote.mailroot.serve()
+    submit(remote.mailroot, "ann@example.net")
+    remote.mailroot.wait_idle()
+    assert len(host.taken) == 1 and callers == [loopback.host(77)]
+
+
+def test_an_address_of_another_machine_is_named(remote, rude):
+    remote.mailroot.configure(delivery={"bindAddress": ["192.0.2.77"], "retry": ["1h"]})
+    host = rude(remote.first, remote.port)
+    serve = remote.mailroot.serve()
+    submit(remote.mailroot, "ann@example.net")
+    deferred(serve, "cannot connect from 192.0.2.77: cannot assign requested address")
+    assert host.connections == 0

@@ -107,6 +107,17 @@ TEST_CASE("a smart host is a name or an address in brackets, perhaps with a port
     CHECK(smart_host("[2001:db8::1]:26").port == 26);
 }
 
+TEST_CASE("an address is no name, and has no port") {
+    const Row rows[] = {
+        {"192.0.2.7", true},      {"2001:db8::7", true},   {"eth0", false},
+        {"[2001:db8::7]", false}, {"192.0.2.7:25", false}, {"", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_address(row.text) == row.fits);
+    }
+}
+
 TEST_CASE("a network is an address, perhaps with so many bits") {
     const Row rows[] = {
         {"192.0.2.0/24", true}, {"192.0.2.1", true},     {"0.0.0.0/0", true},

@@ -79,7 +79,7 @@ TEST_CASE("every kind of value is read from the file") {
             /* quicker
                than usual */
             "delivery": { "retry": ["1s", "2m"], "port": 2525, "recipientsPerMessage": 50,
-                          "masquerade": "m.example" },
+                          "masquerade": "m.example", "bindAddress": ["192.0.2.7", "2001:db8::7"] },
             "badmail": { "keep": "0s", "maxSize": "10M", "maxCount": 5000 },
             "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
             "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
@@ -110,6 +110,7 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->delivery.hops == 15);
     CHECK(settings->delivery.recipients_per_message == 50);
     CHECK(settings->delivery.masquerade == "m.example");
+    CHECK(settings->delivery.bind_address == std::vector<std::string>{"192.0.2.7", "2001:db8::7"});
     CHECK(settings->badmail.keep == 0s);
     CHECK(settings->badmail.max_size == 10u << 20);
     CHECK(settings->badmail.max_count == 5000);
@@ -156,6 +157,9 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
          "delivery.recipientsPerMessage: expected a whole number from 1"},
         {R"({"delivery": {"masquerade": "*.a.example"}})",
          "delivery.masquerade: expected a domain"},
+        {R"({"delivery": {"bindAddress": ["eth0"]}})",
+         R"(delivery.bindAddress: expected a list of addresses such as ["192.0.2.7", )"
+         R"("2001:db8::7"], not "eth0")"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},
@@ -221,6 +225,10 @@ TEST_CASE("settings that do not go together are refused") {
         {{R"(domains.aliases=["*.a.example"])", R"(domains.remote={"*.a.example": {}})"},
          "domains.remote: *.a.example is a local domain"},
         {{R"(domains.remote={"a.example": {"turn": ["u"]}})"}, "there are no auth.users"},
+        {{R"(delivery.bindAddress=["192.0.2.7", "192.0.2.8"])"},
+         "delivery.bindAddress: at most one IPv4 and one IPv6 address"},
+        {{R"(delivery.bindAddress=["::1", "2001:db8::7", "192.0.2.7"])"},
+         "delivery.bindAddress: at most one IPv4 and one IPv6 address"},
     };
     for (const auto& [overrides, said] : rows) {
         CAPTURE(overrides.front());

@@ -44,8 +44,10 @@ smtp::ClientTimeouts short_times() {
 
 /// A loop with a connector on it; runs one coroutine to its end.
 struct Client {
-    explicit Client(smtp::ClientTimeouts timeouts = short_times())
-        : connector(smtp::make_curl_connector(*reactor, "client.example", timeouts).value()) {}
+    explicit Client(smtp::ClientTimeouts timeouts = short_times(), smtp::WayOut way_out = {})
+        : connector(smtp::make_curl_connector(*reactor, "client.example", timeouts, "",
+                                              std::move(way_out))
+                        .value()) {}
 
     smtp::Loop loop;
     std::unique_ptr<Reactor> reactor = smtp::make_reactor(loop);
@@ -304,6 +306,39 @@ TEST_CASE("an IPv6 address is an address too") {
     const auto verdicts = client.send(*outcome.connection, to({"a"}), k_message);
     CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
     CHECK(verdicts.at(0).host == "mx.example [::1]");
+}
+
+TEST_CASE("a connection is made from the address that is set for its family") {
+    for (const std::string source : {"127.0.0.9", "::1"}) {
+        CAPTURE(source);
+        std::string seen;
+        {
+            ScriptedServer server([&](Peer& peer) {
+                seen = peer.address();
+                peer.say("220 mx.example\r\n");
+                peer.line();
+                peer.say("250 mx.example\r\n");
+                peer.until_end();
+            });
+            Client client(short_times(), {{source}});
+            CHECK(client.connect(server.port()).connection);
+        }
+        CHECK(seen == (source == "::1" ? "127.0.0.1" : source));
+    }
+}
+
+TEST_CASE("a source address that is not this machine's defers, and is named") {
+    const std::pair<std::string, std::string> rows[] = {{"127.0.0.1", "192.0.2.77"},
+                                                        {"::1", "2001:db8::77"}};
+    for (const auto& [address, source] : rows) {
+        CAPTURE(source);
+        Client client(short_times(), {{"192.0.2.77", "2001:db8::77"}});
+        const auto outcome = client.connect(25, address);
+        CHECK_FALSE(outcome.connection);
+        CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+        CHECK(outcome.failure.reply.text() ==
+              "cannot connect from " + source + ": cannot assign requested address");
+    }
 }
 
 TEST_CASE("an address that is a host's only name is no less verified") {

@@ -69,6 +69,19 @@ class Peer {
         return octets;
     }
 
+    /// The address that the other side connected from.
+    [[nodiscard]] std::string address() const {
+        sockaddr_storage from{};
+        socklen_t length = sizeof from;
+        char text[INET6_ADDRSTRLEN] = "";
+        ::getpeername(fd_, reinterpret_cast<sockaddr*>(&from), &length);
+        const void* octets =
+            from.ss_family == AF_INET
+                ? static_cast<const void*>(&reinterpret_cast<sockaddr_in*>(&from)->sin_addr)
+                : &reinterpret_cast<sockaddr_in6*>(&from)->sin6_addr;
+        return ::inet_ntop(from.ss_family, octets, text, sizeof text);
+    }
+
     /// Waits until the other side hangs up.
     void until_end() {
         while (more()) {

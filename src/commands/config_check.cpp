@@ -51,6 +51,8 @@ Result<int> run_config_check(const ConfigCheckOptions& options, Environment& env
     auto files = read_server_files(*settings);
     if (!files) return fail(std::move(files));
     MAILROOT_TRY(delivery::check_secrets(*settings));
+    auto way_out = way_out_of(settings->delivery);
+    if (!way_out) return fail(std::move(way_out));
     if (options.json) {
         environment.out << config::to_json(*settings) << '\n';
     } else {

@@ -1,5 +1,6 @@
 #include "commands/engine.hpp"
 
+#include "delivery/secret_file.hpp"
 #include "dns/ares_resolver.hpp"
 #include "dns/caching_resolver.hpp"
 #include "observe/diagnostic_log.hpp"
@@ -63,9 +64,10 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     engine->resolver_ = std::move(*resolver);
     engine->cache_ = dns::make_caching_resolver(*engine->resolver_, *engine->reactor,
                                                 environment.clock, k_cached_names);
-    auto connector =
-        smtp::make_curl_connector(*engine->reactor, settings.hostname, {}, settings.tls.authorities,
-                                  smtp::WayOut{settings.delivery.bind_address});
+    auto way_out = way_out_of(settings.delivery);
+    if (!way_out) return fail(std::move(way_out));
+    auto connector = smtp::make_curl_connector(*engine->reactor, settings.hostname, {},
+                                               settings.tls.authorities, *std::move(way_out));
     if (!connector) return fail(std::move(connector));
     engine->connector_ = std::move(*connector);
     MAILROOT_TRY(delivery::check_secrets(settings));
@@ -84,6 +86,16 @@ Result<std::unique_ptr<Engine>> Engine::make(const Environment& environment, smt
     engine->pickup_courier =
         std::make_unique<delivery::PickupCourier>(engine->context, *engine->courier);
     return engine;
+}
+
+Result<smtp::WayOut> way_out_of(const config::Settings::Delivery& delivery) {
+    smtp::WayOut way_out{delivery.bind_address, delivery.proxy, delivery.proxy_user, ""};
+    if (delivery.proxy_password_file.empty()) return way_out;
+    auto password = delivery::secret_in(delivery.proxy_password_file);
+    if (!password)
+        return fail(Error::Kind::config, "delivery.proxyPasswordFile: " + password.error().what);
+    way_out.proxy_password = *std::move(password);
+    return way_out;
 }
 
 void Engine::run(smtp::Task<void> task) {

@@ -67,6 +67,10 @@ class Engine {
            EventLog& log, folders::Mailroot opened);
 };
 
+/// How connections leave this machine, with the password of `delivery.proxyUser` from its file.
+/// Kind::config names the file.
+Result<smtp::WayOut> way_out_of(const config::Settings::Delivery& delivery);
+
 /// The mailroot named on the command line. Run by root, the process becomes its owner first.
 /// Kind::not_found where there is none and `if_missing` says refuse.
 Result<folders::Mailroot> open_mailroot(const Environment& environment,

@@ -38,6 +38,10 @@ bool is_ascii_address_or_empty(std::string_view text) {
     return text.empty() || (ascii && parse_address(text));
 }
 
+bool is_proxy_or_empty(std::string_view text) {
+    return text.empty() || is_proxy(text);
+}
+
 constexpr std::string_view k_networks_form =
     "a list of networks such as [\"192.0.2.0/24\", \"2001:db8::/32\"]";
 constexpr std::string_view k_file_form = "the path of a file";
@@ -170,6 +174,13 @@ constexpr std::array k_bindings{
             TextList{MEMBER(delivery.bind_address), is_address,
                      "a list of addresses such as [\"192.0.2.7\", \"2001:db8::7\"]"}},
     Binding{"delivery.port", "port of the MX hosts", Port{MEMBER(delivery.port)}},
+    Binding{"delivery.proxy", "SOCKS5 proxy of all connections out; empty: none",
+            Text{MEMBER(delivery.proxy), is_proxy_or_empty,
+                 "a proxy such as \"socks5://proxy.example.com:1080\""}},
+    Binding{"delivery.proxyUser", "user to log in there as; empty: no login",
+            Text{MEMBER(delivery.proxy_user), is_any, "the name of a user"}},
+    Binding{"delivery.proxyPasswordFile", "file whose first line is that user's password",
+            Text{MEMBER(delivery.proxy_password_file), is_any, k_file_form}},
     Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
             Text{MEMBER(delivery.smart_host), is_smart_host_or_empty, k_smart_host_form}},
     Binding{"delivery.smartHostLogin", "who to log in there as, and where the secret comes from",

@@ -144,6 +144,14 @@ bool is_https_url(std::string_view text) {
     return plain && !host.empty() && host.find('@') == std::string_view::npos;
 }
 
+bool is_proxy(std::string_view text) {
+    constexpr std::string_view k_scheme = "socks5://";
+    if (!text.starts_with(k_scheme)) return false;
+    text.remove_prefix(k_scheme.size());
+    const auto [host, port] = smart_host(text);
+    return is_endpoint(text, 1) || (is_domain(host) && port != 0);
+}
+
 bool is_network(std::string_view text) {
     const auto address = take_until(text, '/');
     if (text.empty()) return is_address(address);

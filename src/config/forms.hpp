@@ -52,6 +52,9 @@ inline constexpr std::string_view k_tls_policy_form =
 /// `192.0.2.1`, `2001:db8::1`.
 [[nodiscard]] bool is_address(std::string_view text);
 
+/// `socks5://proxy.example.com:1080`, `socks5://[2001:db8::1]:1080`.
+[[nodiscard]] bool is_proxy(std::string_view text);
+
 /// `192.0.2.0/24`, `2001:db8::/32`, or an address.
 [[nodiscard]] bool is_network(std::string_view text);
 

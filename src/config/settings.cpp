@@ -72,10 +72,20 @@ bool is_group(std::string_view path) {
            });
 }
 
+/// Without what may be a password: `socks5://...@host`.
+std::string without_login(std::string text) {
+    const auto scheme = text.find("://");
+    const auto at = text.rfind('@');
+    if (scheme == std::string::npos || at == std::string::npos || at < scheme) return text;
+    constexpr std::size_t k_behind_scheme = 3;
+    return text.replace(scheme + k_behind_scheme, at - scheme - k_behind_scheme, "...");
+}
+
 /// A value as it was given, for messages.
 std::string shown(const Json& value) {
     constexpr std::size_t k_longest = 60;
-    auto text = value.dump(-1, ' ', true, Json::error_handler_t::replace);  // ASCII, so cut freely
+    // ASCII, so cut freely.
+    auto text = without_login(value.dump(-1, ' ', true, Json::error_handler_t::replace));
     if (text.size() > k_longest) text = text.substr(0, k_longest) + "...";
     return text;
 }
@@ -187,6 +197,15 @@ Result<void> check_way_out(const Settings::Delivery& delivery) {
     if (of_ipv6 > 1 || std::ssize(bound) - of_ipv6 > 1) {
         return refused("delivery.bindAddress: at most one IPv4 and one IPv6 address");
     }
+    if (!delivery.proxy.empty() && !bound.empty()) {
+        return refused("delivery.bindAddress: it is delivery.proxy that connects to other hosts");
+    }
+    if (delivery.proxy_user.empty() != delivery.proxy_password_file.empty()) {
+        return refused("delivery.proxyUser and delivery.proxyPasswordFile go together");
+    }
+    if (!delivery.proxy_user.empty() && delivery.proxy.empty()) {
+        return refused("delivery.proxyUser: there is no delivery.proxy to log in at");
+    }
     return {};
 }
 
@@ -245,7 +264,7 @@ Result<Settings> load(const std::filesystem::path& file, bool optional,
         return fail(std::move(applied), file.string());
     for (const auto& text : overrides) {
         if (auto applied = apply_override(settings, text); !applied)
-            return fail(std::move(applied), "--set " + text);
+            return fail(std::move(applied), "--set " + without_login(text));
     }
     MAILROOT_TRY(complete(settings, machine_name));
     MAILROOT_TRY(check_together(settings));

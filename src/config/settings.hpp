@@ -147,9 +147,12 @@ struct Settings {
         std::uint64_t recipients_per_message = 100;  ///< MaxRecipients; then a further transaction
         std::string masquerade;  ///< MasqueradeDomain: stands for ours in MAIL FROM; empty: none
         std::vector<std::string>
-            bind_address;         ///< of this machine, one a family; empty: what the system chooses
-        std::uint16_t port = 25;  ///< RemoteSmtpPort: of the MX hosts
-        std::string smart_host;   ///< where all mail for other domains goes; empty: to their MX
+            bind_address;        ///< of this machine, one a family; empty: what the system chooses
+        std::string proxy;       ///< `socks5://host:port`; empty: none
+        std::string proxy_user;  ///< to log in there as; empty: not at all
+        std::string proxy_password_file;  ///< file: its first line is the password
+        std::uint16_t port = 25;          ///< RemoteSmtpPort: of the MX hosts
+        std::string smart_host;  ///< where all mail for other domains goes; empty: to their MX
         SmartHostLogin smart_host_login;  ///< there
         std::string tls = "may";          ///< `none`, `may`, `encrypt` or `verify`
     } delivery;

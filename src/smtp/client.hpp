@@ -31,7 +31,7 @@ class MessageSource {
 
 /// How long each phase may take (RFC 5321 4.5.3.2).
 struct ClientTimeouts {
-    std::chrono::seconds connect{30};    ///< TCP; Postfix's smtp_connect_timeout
+    std::chrono::seconds connect{30};    ///< TCP, and a proxy; Postfix's smtp_connect_timeout
     std::chrono::seconds greeting{300};  ///< banner and EHLO
     std::chrono::seconds command{300};   ///< MAIL, RCPT, RSET
     std::chrono::seconds data_start{120};
@@ -44,6 +44,9 @@ struct ClientTimeouts {
 struct WayOut {
     std::vector<std::string> sources{};  ///< addresses to connect from, one a family at most; to
                                          ///< hosts of another family the system chooses
+    std::string proxy{};                 ///< `socks5://host:port`; empty: none
+    std::string proxy_user{};            ///< to log in there as; empty: not at all
+    std::string proxy_password{};        ///< the user's
 };
 
 /// Whether a connection is encrypted.

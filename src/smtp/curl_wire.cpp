@@ -150,7 +150,6 @@ Result<void> CurlWire::set_up(const Endpoint& endpoint, const CurlWireOptions& o
         // A cached connection is one that is being used: it is never too old.
         curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN,
                          static_cast<long>(std::numeric_limits<int>::max())),
-        curl_easy_setopt(easy_, CURLOPT_PROXY, ""),
         curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L),
         // To libcurl connecting ends with the reply to EHLO; Opening knows the two apart.
         curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(opening.count())),
@@ -169,9 +168,21 @@ Result<void> CurlWire::set_up_way_out(const Endpoint& endpoint, const WayOut& wa
     if (source != way_out.sources.end()) {
         source_ = *source;
         // An address, never the name of a network interface.
-        return set_all({curl_easy_setopt(easy_, CURLOPT_INTERFACE, ("host!" + source_).c_str())});
+        MAILROOT_TRY(
+            set_all({curl_easy_setopt(easy_, CURLOPT_INTERFACE, ("host!" + source_).c_str())}));
     }
-    return {};
+    proxied_ = !way_out.proxy.empty();
+    // What is empty is none: the environment has no say.
+    MAILROOT_TRY(set_all({
+        curl_easy_setopt(easy_, CURLOPT_PROXY, way_out.proxy.c_str()),
+        curl_easy_setopt(easy_, CURLOPT_NOPROXY, ""),
+        curl_easy_setopt(easy_, CURLOPT_SOCKS5_AUTH, CURLAUTH_BASIC),
+    }));
+    if (way_out.proxy_user.empty()) return {};
+    return set_all({
+        curl_easy_setopt(easy_, CURLOPT_PROXYUSERNAME, way_out.proxy_user.c_str()),
+        curl_easy_setopt(easy_, CURLOPT_PROXYPASSWORD, way_out.proxy_password.c_str()),
+    });
 }
 
 Result<void> CurlWire::set_up_tls(const Endpoint& endpoint, const CurlWireOptions& options) {
@@ -317,11 +328,38 @@ std::string CurlWire::connect_trouble_of(CURLcode code) const {
     auto words = lower_case(curl_easy_strerror(code));
     if (code == CURLE_OPERATION_TIMEDOUT) {
         words = "connection timed out";
+    } else if (code == CURLE_PROXY) {
+        words = proxy_trouble();
     } else if (number != 0) {
         words = lower_case(std::system_category().message(static_cast<int>(number)));
     }
     if (code == CURLE_INTERFACE_FAILED) return "cannot connect from " + source_ + ": " + words;
-    return words;
+    return proxied_ ? "proxy: " + words : words;
+}
+
+/// What it answered (RFC 1928 6, RFC 1929 2).
+std::string CurlWire::proxy_trouble() const {
+    long code = CURLPX_OK;
+    curl_easy_getinfo(easy_, CURLINFO_PROXY_ERROR, &code);
+    switch (code) {
+        case CURLPX_NO_AUTH:
+        case CURLPX_USER_REJECTED:
+            return "login refused";
+        case CURLPX_REPLY_GENERAL_SERVER_FAILURE:
+            return "general failure";
+        case CURLPX_REPLY_NOT_ALLOWED:
+            return "not allowed";
+        case CURLPX_REPLY_NETWORK_UNREACHABLE:
+            return "the network is unreachable";
+        case CURLPX_REPLY_HOST_UNREACHABLE:
+            return "the host is unreachable";
+        case CURLPX_REPLY_CONNECTION_REFUSED:
+            return "the host refuses the connection";
+        case CURLPX_REPLY_TTL_EXPIRED:
+            return "time to live expired";
+        default:
+            return complaint_.data();  // libcurl's words are all there is
+    }
 }
 
 Result<std::size_t> CurlWire::send_some(std::string_view octets) {

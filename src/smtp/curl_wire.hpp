@@ -94,6 +94,7 @@ class CurlWire final : public ClientWire {
     [[nodiscard]] std::string trouble_of(CURLcode code);
     [[nodiscard]] std::string login_trouble_of(const Credentials& credentials) const;
     [[nodiscard]] std::string connect_trouble_of(CURLcode code) const;
+    [[nodiscard]] std::string proxy_trouble() const;
     [[nodiscard]] std::string tls_trouble_of(CURLcode code) const;
     Result<std::size_t> send_some(std::string_view octets);
     Task<bool> ready(Reactor::Readiness wanted, Deadline deadline);
@@ -105,6 +106,7 @@ class CurlWire final : public ClientWire {
                                                                             &curl_slist_free_all};
     std::array<char, CURL_ERROR_SIZE> complaint_{};  ///< libcurl's, in words
     std::string source_;                             ///< the address to connect from; empty: any
+    bool proxied_ = false;
     curl_socket_t socket_ = CURL_SOCKET_BAD;
     ReplyParser replies_;
     Welcome welcome_;

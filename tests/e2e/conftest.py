@@ -12,6 +12,7 @@ from harness.nsd import Nsd
 from harness.rude import Rude
 from harness.scripted import LoginHost, Scripted
 from harness.sink import SmtpSink
+from harness.socks import Socks
 from harness.token_endpoint import TokenEndpoint
 
 
@@ -111,6 +112,20 @@ def rude():
 
     def start(address, port, **manners):
         servers.append(Rude(address, port, **manners))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.leave()
+
+
+@pytest.fixture
+def socks():
+    """socks(address, port, login=(user, password)): a SOCKS5 proxy."""
+    servers = []
+
+    def start(address, port, **options):
+        servers.append(Socks(address, port, **options))
         return servers[-1]
 
     yield start

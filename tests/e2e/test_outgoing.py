@@ -1,7 +1,10 @@
-"""How mail leaves: in how large transactions, under whose name, from which address."""
+"""How mail leaves: in how large transactions, under whose name, from which address, by which proxy."""
+
+import ssl
 
 import pytest
 
+from harness.accounts import Certificate
 from harness.mail import envelope_block, message, without_trace
 from harness.waiting import wait_for
 
@@ -102,3 +105,91 @@ def test_an_address_of_another_machine_is_named(remote, rude):
     submit(remote.mailroot, "ann@example.net")
     deferred(serve, "cannot connect from 192.0.2.77: cannot assign requested address")
     assert host.connections == 0
+
+
+# --- Proxy
+
+
+@pytest.fixture
+def proxied(remote, socks, loopback):
+    """A mailroot behind a proxy."""
+
+    def start(**options):
+        proxy = socks(loopback.host(78), loopback.free_port(), **options)
+        remote.mailroot.configure(delivery={"proxy": proxy.url})
+        return proxy
+
+    return start
+
+
+def test_a_proxy_connects_to_the_mail_hosts(proxied, remote, scripted):
+    proxy = proxied()
+    second = scripted(remote.second, remote.port)
+    remote.mailroot.serve()
+    submit(remote.mailroot, "ann@example.net")
+    remote.mailroot.wait_idle()
+    assert second.recipients() == ["ann@example.net"]
+    assert proxy.asked == [(remote.first, remote.port), (remote.second, remote.port)]
+
+
+@pytest.mark.parametrize("name", ["mx1.example.net", "other.example.net"])
+def test_certificates_are_verified_through_a_proxy(name, proxied, remote, scripted, workspace):
+    certificate = Certificate(workspace / "tls", name=name)
+    remote.mailroot.configure(
+        delivery={"tls": "verify", "retry": ["1h"]}, tls={"authorities": str(certificate.certificate)}
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    proxy = proxied()
+    host = scripted(remote.first, remote.port, tls=context)
+    serve = remote.mailroot.serve()
+    submit(remote.mailroot, "ann@example.net")
+    if name == "mx1.example.net":
+        remote.mailroot.wait_idle()
+        assert host.taken[0].encrypted
+    else:
+        deferred(serve, "no alternative certificate subject name matches target host name 'mx1.example.net'")
+        assert not host.taken
+    assert proxy.asked[0] == (remote.first, remote.port)
+
+
+def test_a_login_at_the_proxy(proxied, remote, scripted, workspace):
+    proxy = proxied(login=("joe", "s3cret"))
+    password = workspace / "password"
+    password.write_text("s3cret\n")
+    remote.mailroot.configure(delivery={"proxyUser": "joe", "proxyPasswordFile": str(password)})
+    host = scripted(remote.first, remote.port)
+    serve = remote.mailroot.serve("-v")
+    submit(remote.mailroot, "ann@example.net")
+    remote.mailroot.wait_idle()
+    assert host.recipients() == ["ann@example.net"] and proxy.logins == [("joe", "s3cret")]
+    assert "s3cret" not in remote.mailroot.run("config-check").stdout + "".join(serve.said)
+
+
+def test_a_login_that_the_proxy_refuses(proxied, remote, workspace):
+    proxy = proxied(login=("joe", "s3cret"))
+    password = workspace / "password"
+    password.write_text("wr0ng\n")
+    remote.mailroot.configure(
+        delivery={"proxyUser": "joe", "proxyPasswordFile": str(password), "retry": ["1h"]}
+    )
+    serve = remote.mailroot.serve("-v")
+    submit(remote.mailroot, "ann@example.net")
+    deferred(serve, "proxy: login refused")
+    assert not proxy.asked and not any("wr0ng" in line for line in serve.said)
+
+
+def test_a_proxy_that_is_not_there(remote, loopback, scripted):
+    host = scripted(remote.first, remote.port)
+    remote.mailroot.configure(delivery={"proxy": f"socks5://{loopback.host(79)}:{remote.port}", "retry": ["1h"]})
+    serve = remote.mailroot.serve()
+    submit(remote.mailroot, "ann@example.net")
+    deferred(serve, "proxy: connection refused")
+    assert not host.attempts
+
+
+def test_a_password_in_the_address_of_a_proxy_is_refused_and_not_repeated(mailroot):
+    mailroot.configure(delivery={"proxy": "socks5://joe:s3cret@proxy.example.com:1080"})
+    done = mailroot.run("config-check")
+    assert done.returncode == 78 and "delivery.proxy: expected a proxy" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr

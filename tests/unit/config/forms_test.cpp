@@ -118,6 +118,25 @@ TEST_CASE("an address is no name, and has no port") {
     }
 }
 
+TEST_CASE("a proxy is SOCKS5, with a port and without a password") {
+    const Row rows[] = {
+        {"socks5://proxy.example.com:1080", true},
+        {"socks5://192.0.2.1:1080", true},
+        {"socks5://[2001:db8::1]:1080", true},
+        {"socks5://proxy.example.com", false},
+        {"socks5://proxy.example.com:0", false},
+        {"socks5://2001:db8::1:1080", false},
+        {"socks5://joe:secret@proxy.example.com:1080", false},
+        {"http://proxy.example.com:1080", false},
+        {"proxy.example.com:1080", false},
+        {"", false},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.text);
+        CHECK(is_proxy(row.text) == row.fits);
+    }
+}
+
 TEST_CASE("a network is an address, perhaps with so many bits") {
     const Row rows[] = {
         {"192.0.2.0/24", true}, {"192.0.2.1", true},     {"0.0.0.0/0", true},

@@ -160,6 +160,9 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"delivery": {"bindAddress": ["eth0"]}})",
          R"(delivery.bindAddress: expected a list of addresses such as ["192.0.2.7", )"
          R"("2001:db8::7"], not "eth0")"},
+        {R"({"delivery": {"proxy": "socks5://joe:secret@a.example:1080"}})",
+         R"(delivery.proxy: expected a proxy such as "socks5://proxy.example.com:1080", )"
+         R"(not "socks5://...@a.example:1080")"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},
@@ -229,6 +232,12 @@ TEST_CASE("settings that do not go together are refused") {
          "delivery.bindAddress: at most one IPv4 and one IPv6 address"},
         {{R"(delivery.bindAddress=["::1", "2001:db8::7", "192.0.2.7"])"},
          "delivery.bindAddress: at most one IPv4 and one IPv6 address"},
+        {{R"(delivery.bindAddress=["192.0.2.7"])", "delivery.proxy=socks5://a.example:1080"},
+         "delivery.bindAddress: it is delivery.proxy that connects"},
+        {{"delivery.proxy=socks5://a.example:1080", "delivery.proxyUser=joe"},
+         "delivery.proxyUser and delivery.proxyPasswordFile go together"},
+        {{"delivery.proxyUser=joe", "delivery.proxyPasswordFile=/p"},
+         "delivery.proxyUser: there is no delivery.proxy"},
     };
     for (const auto& [overrides, said] : rows) {
         CAPTURE(overrides.front());

@@ -130,6 +130,43 @@ struct KindServer {
     }
 };
 
+using namespace std::string_literals;
+
+/// A proxy as RFC 1928 has it, and the host behind it as well.
+struct ProxiedHost {
+    char answer = 0;       ///< to the request; 0: the connection is made
+    bool silent = false;   ///< in place of an answer
+    std::string login{};   ///< `user:password`, where it was asked for
+    std::string target{};  ///< address and port as they came
+
+    void operator()(Peer& peer) {
+        const auto methods = peer.take(static_cast<std::size_t>(peer.take(2).back()));
+        const bool by_password = methods.find('\2') != std::string::npos;
+        peer.say(by_password ? "\5\2"s : "\5\0"s);
+        if (by_password) {
+            login = peer.take(static_cast<std::size_t>(peer.take(2).back()));
+            login += ':' + peer.take(static_cast<std::size_t>(peer.take(1).back()));
+            const bool right = login == "joe:secret";
+            peer.say(right ? "\1\0"s : "\1\1"s);
+            if (!right) return;
+        }
+        const bool ipv4 = peer.take(4).back() == 1;
+        target = peer.take(ipv4 ? 6 : 18);
+        if (silent) return peer.until_end();
+        peer.say("\5"s + answer + "\0\1\0\0\0\0\0\0"s);
+        if (answer != 0) return;
+        peer.say("220 mx.example\r\n");
+        peer.line();
+        peer.say("250 mx.example\r\n");
+        peer.until_end();
+    }
+};
+
+smtp::WayOut by_proxy(std::uint16_t port, const std::string& user = "",
+                      const std::string& password = "") {
+    return {{}, "socks5://127.0.0.1:" + std::to_string(port), user, password};
+}
+
 }  // namespace
 
 TEST_CASE("what a server says first decides whether there is a connection") {
@@ -339,6 +376,104 @@ TEST_CASE("a source address that is not this machine's defers, and is named") {
         CHECK(outcome.failure.reply.text() ==
               "cannot connect from " + source + ": cannot assign requested address");
     }
+}
+
+TEST_CASE("a proxy is told the address and the port, whatever the host is called") {
+    const std::string ipv6 = "\x20\x01\x0d\xb8"s + std::string(11, '\0') + "\1\x0a\1";
+    const std::pair<smtp::Endpoint, std::string> rows[] = {
+        {{"mx.example", "192.0.2.1", 2561}, "\xc0\0\2\1\x0a\1"s},
+        {{"mx.example", "2001:db8::1", 2561}, ipv6},
+        {{"mx.example", "192.0.2.1", 2561, smtp::TlsPolicy::verify}, "\xc0\0\2\1\x0a\1"s},
+        {{"mx.example", "2001:db8::1", 2561, smtp::TlsPolicy::verify}, ipv6},
+    };
+    for (const auto& [endpoint, target] : rows) {
+        CAPTURE(endpoint.address);
+        ProxiedHost host;
+        {
+            ScriptedServer server(std::ref(host));
+            Client client(short_times(), by_proxy(server.port()));
+            const bool verify = endpoint.tls == smtp::TlsPolicy::verify;
+            const auto outcome = client.connect(endpoint);
+            CHECK(bool(outcome.connection) == !verify);
+            if (verify) {
+                CHECK(outcome.failure.reply.text() ==
+                      "the host does not offer TLS, and it is asked for");
+            }
+        }
+        CHECK(host.target == target);
+        CHECK(host.login.empty());
+    }
+}
+
+TEST_CASE("a proxy that wants a login has it") {
+    ProxiedHost host;
+    {
+        ScriptedServer server(std::ref(host));
+        Client client(short_times(), by_proxy(server.port(), "joe", "secret"));
+        CHECK(client.connect({"mx.example", "192.0.2.1", 25}).connection);
+    }
+    CHECK(host.login == "joe:secret");
+}
+
+TEST_CASE("the environment has no say in proxies") {
+    ScriptedServer proxy{ProxiedHost{}};
+    Client proxied(short_times(), by_proxy(proxy.port()));
+    ::setenv("no_proxy", "*", 1);
+    CHECK(proxied.connect({"mx.example", "192.0.2.1", 25}).connection);
+    ::unsetenv("no_proxy");
+
+    KindServer script;
+    ScriptedServer host(std::ref(script));
+    Client direct;
+    ::setenv("all_proxy", "socks5://127.0.0.1:9", 1);
+    CHECK(direct.connect(host.port()).connection);
+    ::unsetenv("all_proxy");
+}
+
+TEST_CASE("what a proxy refuses is a matter of later, and it is said who refused") {
+    struct Row {
+        char answer;
+        std::string password;
+        std::string said;
+    };
+    const Row rows[] = {
+        {1, "", "proxy: general failure"},
+        {2, "", "proxy: not allowed"},
+        {4, "", "proxy: the host is unreachable"},
+        {5, "", "proxy: the host refuses the connection"},
+        {0, "wrong", "proxy: login refused"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.said);
+        ScriptedServer server(ProxiedHost{row.answer});
+        Client client(short_times(),
+                      by_proxy(server.port(), row.password.empty() ? "" : "joe", row.password));
+        const auto outcome = client.connect({"mx.example", "192.0.2.1", 25});
+        CHECK_FALSE(outcome.connection);
+        CHECK(outcome.failure.kind == Verdict::Kind::deferred);
+        CHECK(outcome.failure.reply.text() == row.said);
+        CHECK(outcome.failure.host == "mx.example [192.0.2.1]");
+    }
+}
+
+TEST_CASE("the time to connect is that of the proxy too") {
+    auto timeouts = short_times();
+    timeouts.connect = 1s;
+    ScriptedServer server(ProxiedHost{0, true});
+    Client client(timeouts, by_proxy(server.port()));
+    const auto outcome = client.connect({"mx.example", "192.0.2.1", 25});
+    CHECK(outcome.failure.reply.text() == "proxy: connection timed out");
+}
+
+TEST_CASE("a proxy that is not there is told from a host that is not") {
+    std::uint16_t port = 0;
+    {
+        const ScriptedServer server([](Peer&) {});
+        port = server.port();
+    }
+    Client client(short_times(), by_proxy(port));
+    const auto outcome = client.connect({"mx.example", "192.0.2.1", 25});
+    CHECK(outcome.failure.reply.text() == "proxy: connection refused");
 }
 
 TEST_CASE("an address that is a host's only name is no less verified") {

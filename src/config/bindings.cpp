@@ -181,6 +181,8 @@ constexpr std::array k_bindings{
             Text{MEMBER(delivery.proxy_user), is_any, "the name of a user"}},
     Binding{"delivery.proxyPasswordFile", "file whose first line is that user's password",
             Text{MEMBER(delivery.proxy_password_file), is_any, k_file_form}},
+    Binding{"delivery.directFirst", "try the MX hosts before the smart host",
+            Boolean{MEMBER(delivery.direct_first)}},
     Binding{"delivery.smartHost", "host that takes all mail for other domains; empty: their MX",
             Text{MEMBER(delivery.smart_host), is_smart_host_or_empty, k_smart_host_form}},
     Binding{"delivery.smartHostLogin", "who to log in there as, and where the secret comes from",

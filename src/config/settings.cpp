@@ -239,6 +239,9 @@ Result<void> check_together(const Settings& settings) {
     }
     MAILROOT_TRY(check_login(settings.delivery.smart_host_login, settings.delivery.smart_host,
                              "delivery.smartHostLogin: "));
+    if (settings.delivery.direct_first && settings.delivery.smart_host.empty()) {
+        return refused("delivery.directFirst: there is no delivery.smartHost to try after that");
+    }
     MAILROOT_TRY(check_way_out(settings.delivery));
     if (!settings.tls.key.empty() && settings.tls.certificate.empty()) {
         return refused("tls.key: there is no tls.certificate that it could be the key of");

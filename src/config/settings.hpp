@@ -151,6 +151,7 @@ struct Settings {
         std::string proxy;       ///< `socks5://host:port`; empty: none
         std::string proxy_user;  ///< to log in there as; empty: not at all
         std::string proxy_password_file;  ///< file: its first line is the password
+        bool direct_first = false;        ///< SmartHostType 2: the MX hosts, then the smart host
         std::uint16_t port = 25;          ///< RemoteSmtpPort: of the MX hosts
         std::string smart_host;  ///< where all mail for other domains goes; empty: to their MX
         SmartHostLogin smart_host_login;  ///< there

@@ -34,6 +34,21 @@ Route without_hosts(const dns::MailHosts& hosts, const std::string& domain) {
     return nowhere(451, "4.4.3", hosts.error);  // which names the domain
 }
 
+/// Whether DNS named nobody, where a smart host may know better. Who takes no mail has said so.
+bool names_nobody(dns::MailHosts::Status status) {
+    using Status = dns::MailHosts::Status;
+    return status == Status::no_such_domain || status == Status::no_address ||
+           status == Status::temporary;
+}
+
+/// `last` is tried where none of the hosts of `route` can be reached.
+Route followed_by(Route route, const Route& last) {
+    if (last.kind != Route::Kind::remote) return route;
+    route.destination += ", then " + last.destination;
+    route.endpoints.insert(route.endpoints.end(), last.endpoints.begin(), last.endpoints.end());
+    return route;
+}
+
 /// As DNS has a literal: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (RFC 5321 4.1.3).
 std::string literal_or_name(std::string_view host) {
     const bool ipv6 = host.starts_with('[') && host.find(':') != std::string_view::npos;
@@ -76,10 +91,11 @@ smtp::Task<Route> Router::route(std::string domain, const Called* called) {
     if (special != nullptr && special->triggered && !is_called) {
         co_return nowhere(450, "4.4.0", domain + ": waits until its mail host asks for it");
     }
-    auto smart_host = settings_.delivery.smart_host;
-    if (special != nullptr && special->smart_host) smart_host = *special->smart_host;
-    if (smart_host.empty()) co_return co_await by_mx(std::move(domain));
+    const bool of_domain = special != nullptr && special->smart_host;
+    auto smart_host = of_domain ? *special->smart_host : settings_.delivery.smart_host;
     const auto& login = login_at(smart_host, special);
+    if (smart_host.empty() || (settings_.delivery.direct_first && !of_domain))
+        co_return co_await by_mx(std::move(domain), std::move(smart_host), login);
     co_return co_await by_smart_host(std::move(smart_host), login, std::move(domain));
 }
 
@@ -92,15 +108,28 @@ const config::SmartHostLogin& Router::login_at(const std::string& smart_host,
     return for_all ? settings_.delivery.smart_host_login : none;
 }
 
-smtp::Task<Route> Router::by_mx(std::string domain) {
+/// Where there is a `smart_host` it comes after the MX hosts, and in place of those that DNS does
+/// not name.
+smtp::Task<Route> Router::by_mx(std::string domain, std::string smart_host,
+                                const config::SmartHostLogin& login) {
     const auto ascii = message::ascii_domain(domain);
     if (!ascii) co_return nowhere(553, "5.1.2", ascii.error().what);
     auto ask = [&](auto then) {
         dns::find_mail_hosts(resolver_, *ascii, random_, std::move(then));
     };
     const auto hosts = co_await smtp::from_callback<dns::MailHosts>(ask);
+    const bool goes_on = !smart_host.empty();
+    if (goes_on && names_nobody(hosts.status))
+        co_return co_await by_smart_host(std::move(smart_host), login, std::move(domain));
     if (hosts.status != dns::MailHosts::Status::found) co_return without_hosts(hosts, domain);
-    co_return remote(hosts, domain, settings_.delivery.port);
+    const auto port = settings_.delivery.port;
+    auto route = remote(hosts, domain, port);
+    // Where we are one of the hosts the smart host would only send the mail back to us.
+    const bool ours =
+        std::ranges::any_of(hosts.hosts, [&](const auto& host) { return is_us(host, port); });
+    if (!goes_on || ours) co_return route;
+    const auto last = co_await by_smart_host(std::move(smart_host), login, std::move(domain));
+    co_return followed_by(std::move(route), last);
 }
 
 /// Where the smart host cannot be found mail waits: who named it can name another one.
@@ -145,11 +174,7 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     for (const auto& host : hosts.hosts) {
         // RFC 5321 5.1: our own entry ends the list; hosts behind it would only send the mail back
         // to us.
-        const bool own = std::ranges::any_of(
-            host.addresses, [&](const std::string& address) { return is_own(address, port); });
-        const bool own_name =
-            port == settings_.delivery.port && equal_ignoring_case(host.name, settings_.hostname);
-        if (own || own_name) break;
+        if (is_us(host, port)) break;
         for (const auto& address : host.addresses) {
             route.endpoints.push_back({host.name, address, port, tls_policy(tls)});
             // What was verified for one host's name is not verified for another's.
@@ -165,6 +190,14 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     route.destination = tls + ' ' + std::to_string(port);
     for (const auto& destination : destinations) route.destination += ' ' + destination;
     return route;
+}
+
+bool Router::is_us(const dns::MailHost& host, std::uint16_t port) const {
+    const bool own_name =
+        port == settings_.delivery.port && equal_ignoring_case(host.name, settings_.hostname);
+    return own_name || std::ranges::any_of(host.addresses, [&](const std::string& address) {
+               return is_own(address, port);
+           });
 }
 
 bool Router::is_own(const std::string& named, std::uint16_t port) const {

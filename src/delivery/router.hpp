@@ -55,10 +55,12 @@ class Router {
 
  private:
     [[nodiscard]] bool is_own(const std::string& address, std::uint16_t port) const;
+    [[nodiscard]] bool is_us(const dns::MailHost& host, std::uint16_t port) const;
     [[nodiscard]] Route remote(const dns::MailHosts& hosts, const std::string& domain,
                                std::uint16_t port) const;
     void log_in(Route& route, const config::SmartHostLogin& login) const;
-    smtp::Task<Route> by_mx(std::string domain);
+    smtp::Task<Route> by_mx(std::string domain, std::string smart_host,
+                            const config::SmartHostLogin& login);
     smtp::Task<Route> by_smart_host(std::string smart_host, const config::SmartHostLogin& login,
                                     std::string domain);
     [[nodiscard]] const config::SmartHostLogin& login_at(const std::string& smart_host,

@@ -193,3 +193,60 @@ def test_a_password_in_the_address_of_a_proxy_is_refused_and_not_repeated(mailro
     done = mailroot.run("config-check")
     assert done.returncode == 78 and "delivery.proxy: expected a proxy" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
+
+
+# --- The smart host last
+
+
+@pytest.fixture
+def direct(remote, scripted, loopback):
+    """A smart host behind the mail hosts; `refuse` is what it is to refuse."""
+    port = loopback.free_port()
+    remote.mailroot.configure(delivery={"smartHost": f"[{loopback.host(13)}]:{port}", "directFirst": True})
+    remote.smart_host = scripted(loopback.host(13), port)
+    return remote
+
+
+def test_the_mail_host_is_tried_before_the_smart_host(direct, scripted):
+    host = scripted(direct.second, direct.port)
+    direct.mailroot.serve()
+    submit(direct.mailroot, "ann@example.net")
+    direct.mailroot.wait_idle()
+    assert host.recipients() == ["ann@example.net"] and not direct.smart_host.attempts
+
+
+@pytest.mark.parametrize("recipient", ["ann@example.net", "ann@no-such-domain.example"])
+def test_the_smart_host_takes_what_has_no_mail_host_or_none_that_is_there(recipient, direct):
+    direct.mailroot.serve()
+    submit(direct.mailroot, recipient)
+    direct.mailroot.wait_idle()
+    assert direct.smart_host.recipients() == [recipient]
+
+
+def test_the_smart_host_takes_what_dns_fails_on(direct):
+    direct.mailroot.configure(dns={"servers": ["127.0.0.1:1"], "timeout": "100ms"})
+    direct.mailroot.serve()
+    submit(direct.mailroot, "ann@example.net")
+    direct.mailroot.wait_idle()
+    assert direct.smart_host.recipients() == ["ann@example.net"]
+
+
+@pytest.mark.parametrize(
+    "recipient, status", [("ann@no-mail.example", "5.1.10"), ("no@example.net", "5.1.1")], ids=["null MX", "refused"]
+)
+def test_what_is_refused_for_good_does_not_go_to_the_smart_host(recipient, status, direct, scripted):
+    scripted(direct.first, direct.port, refuse={"no@example.net": "550 5.1.1 unknown"})
+    direct.mailroot.serve()
+    submit(direct.mailroot, recipient)
+    (report,) = direct.mailroot.wait_files("Drop")
+    assert f"Status: {status}\n" in report.read_text()
+    assert not direct.smart_host.attempts
+
+
+def test_with_none_of_them_mail_waits(direct):
+    direct.mailroot.configure(delivery={"retry": ["1h"]})
+    direct.smart_host.leave()
+    serve = direct.mailroot.serve()
+    submit(direct.mailroot, "ann@example.net")
+    deferred(serve, "connection refused")
+    assert not direct.mailroot.files("Badmail")

@@ -79,7 +79,8 @@ TEST_CASE("every kind of value is read from the file") {
             /* quicker
                than usual */
             "delivery": { "retry": ["1s", "2m"], "port": 2525, "recipientsPerMessage": 50,
-                          "masquerade": "m.example", "bindAddress": ["192.0.2.7", "2001:db8::7"] },
+                          "masquerade": "m.example", "bindAddress": ["192.0.2.7", "2001:db8::7"],
+                          "smartHost": "relay.example", "directFirst": true },
             "badmail": { "keep": "0s", "maxSize": "10M", "maxCount": 5000 },
             "pickup": { "dots": "raw", "keepBcc": true, "settle": "0s" },
             "access": { "deny": ["192.0.2.0/24", "2001:db8::/32", "::1"] }
@@ -111,6 +112,7 @@ TEST_CASE("every kind of value is read from the file") {
     CHECK(settings->delivery.recipients_per_message == 50);
     CHECK(settings->delivery.masquerade == "m.example");
     CHECK(settings->delivery.bind_address == std::vector<std::string>{"192.0.2.7", "2001:db8::7"});
+    CHECK(settings->delivery.direct_first);
     CHECK(settings->badmail.keep == 0s);
     CHECK(settings->badmail.max_size == 10u << 20);
     CHECK(settings->badmail.max_count == 5000);
@@ -163,6 +165,7 @@ TEST_CASE("what the file cannot mean is refused, with file, key and what was exp
         {R"({"delivery": {"proxy": "socks5://joe:secret@a.example:1080"}})",
          R"(delivery.proxy: expected a proxy such as "socks5://proxy.example.com:1080", )"
          R"(not "socks5://...@a.example:1080")"},
+        {R"({"delivery": {"directFirst": "yes"}})", "delivery.directFirst: expected true or false"},
         {R"({"delivery": {"tls": true}})", "delivery.tls: expected \"none\", \"may\", \"enc"},
         {R"({"listen": ["127.0.0.1:25 tls"]})", "listen: expected a list of ADDRESS:PORT"},
         {R"({"relay": {"networks": ["192.0.2.0/33"]}})", "relay.networks: expected a list of net"},
@@ -228,6 +231,7 @@ TEST_CASE("settings that do not go together are refused") {
         {{R"(domains.aliases=["*.a.example"])", R"(domains.remote={"*.a.example": {}})"},
          "domains.remote: *.a.example is a local domain"},
         {{R"(domains.remote={"a.example": {"turn": ["u"]}})"}, "there are no auth.users"},
+        {{"delivery.directFirst=true"}, "delivery.directFirst: there is no delivery.smartHost"},
         {{R"(delivery.bindAddress=["192.0.2.7", "192.0.2.8"])"},
          "delivery.bindAddress: at most one IPv4 and one IPv6 address"},
         {{R"(delivery.bindAddress=["::1", "2001:db8::7", "192.0.2.7"])"},

@@ -555,6 +555,61 @@ TEST_CASE_FIXTURE(DeliveryFixture,
           std::string::npos);
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture, "before the smart host the MX hosts may be tried") {
+    settings.delivery.smart_host = "[192.0.2.9]:587";
+    settings.delivery.direct_first = true;
+    settings.domains.remote["own.example"].smart_host = "[192.0.2.8]";
+    hosts.connect_codes["192.0.2.2"] = 0;
+    const std::pair<std::string, std::string> rows[] = {
+        {"there.example", "192.0.2.1"},    // its MX takes it
+        {"other.example", "192.0.2.9"},    // its MX is down
+        {"unknown.example", "192.0.2.9"},  // DNS knows nothing of it
+        {"own.example", "192.0.2.8"},      // has another smart host
+    };
+    for (const auto& [domain, address] : rows) {
+        CAPTURE(domain);
+        hosts.delivered.clear();
+        const auto id = queued(block("s@here.example", {"a@" + domain}), k_message);
+        CHECK(attempt(*this, id).delivered == 1);
+        REQUIRE(hosts.delivered.size() == 1);
+        CHECK(hosts.delivered[0].address == address);
+    }
+    resolver.temporary = true;
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    CHECK(attempt(*this, id).delivered == 1);
+    CHECK(hosts.delivered.back().address == "192.0.2.9");
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "the smart host is its own behind MX hosts, too") {
+    settings.delivery.smart_host = "[192.0.2.9]:587";
+    settings.delivery.smart_host_user = "joe";
+    settings.delivery.direct_first = true;
+    Route route;
+    auto task = [&]() -> smtp::Task<void> {
+        route = co_await router.route("there.example", nullptr);
+    };
+    run(task());
+    REQUIRE(route.endpoints.size() == 2);
+    CHECK(route.endpoints[0].address == "192.0.2.1");
+    CHECK(route.endpoints[0].port == 25);
+    CHECK(route.endpoints[0].user.empty());
+    CHECK(route.endpoints[0].tls == smtp::TlsPolicy::may);
+    CHECK(route.endpoints[1].address == "192.0.2.9");
+    CHECK(route.endpoints[1].port == 587);
+    CHECK(route.endpoints[1].user == "joe");
+    CHECK(route.endpoints[1].tls == smtp::TlsPolicy::encrypt);
+    CHECK(route.destination == "may 25 192.0.2.1, then may 587 192.0.2.9 as joe");
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "where we are the mail host the smart host is not asked") {
+    settings.delivery.smart_host = "[192.0.2.9]";
+    settings.delivery.direct_first = true;
+    settings.hostname = "mx.there.example";
+    const auto id = queued(block("s@here.example", {"a@there.example"}), k_message);
+    CHECK(attempt(*this, id).failed == 1);
+    CHECK(hosts.connections == 0);
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "mail waits where the smart host is this server") {
     settings.delivery.smart_host = "mx.here.example";
     resolver.zone["here.example"] = "192.0.2.9";

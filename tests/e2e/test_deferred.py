@@ -1,6 +1,7 @@
 """Mail that cannot go now waits in Queue, says why, and goes later."""
 
 import json
+import time
 
 from harness.mail import envelope_block, message, without_trace
 from harness.waiting import wait_for
@@ -90,6 +91,7 @@ def test_touch_makes_a_message_due_now(remote, scripted):
     remote.mailroot.serve()
     submit(remote.mailroot, "later@example.net")
     path = wait_deferred(remote.mailroot)
+    wait_for(lambda: path.stat().st_mtime > time.time(), "it to be due later")
     host.refuse.clear()
     path.touch()
     done = remote.mailroot.run("queue-retry")

@@ -582,7 +582,7 @@ TEST_CASE_FIXTURE(DeliveryFixture, "before the smart host the MX hosts may be tr
 
 TEST_CASE_FIXTURE(DeliveryFixture, "the smart host is its own behind MX hosts, too") {
     settings.delivery.smart_host = "[192.0.2.9]:587";
-    settings.delivery.smart_host_user = "joe";
+    settings.delivery.smart_host_login.user = "joe";
     settings.delivery.direct_first = true;
     Route route;
     auto task = [&]() -> smtp::Task<void> {
@@ -592,11 +592,11 @@ TEST_CASE_FIXTURE(DeliveryFixture, "the smart host is its own behind MX hosts, t
     REQUIRE(route.endpoints.size() == 2);
     CHECK(route.endpoints[0].address == "192.0.2.1");
     CHECK(route.endpoints[0].port == 25);
-    CHECK(route.endpoints[0].user.empty());
+    CHECK(route.endpoints[0].login == nullptr);
     CHECK(route.endpoints[0].tls == smtp::TlsPolicy::may);
     CHECK(route.endpoints[1].address == "192.0.2.9");
     CHECK(route.endpoints[1].port == 587);
-    CHECK(route.endpoints[1].user == "joe");
+    CHECK(route.endpoints[1].login != nullptr);
     CHECK(route.endpoints[1].tls == smtp::TlsPolicy::encrypt);
     CHECK(route.destination == "may 25 192.0.2.1, then may 587 192.0.2.9 as joe");
 }

@@ -287,10 +287,11 @@ smtp::Task<bool> Destinations::is_open(Destination& destination, Connection& con
 smtp::Task<smtp::ConnectOutcome> Destinations::connect(Destination& destination) {
     // A copy: a newer route may replace the list while we wait.
     auto endpoints = destination.endpoints;
-    std::ranges::stable_partition(endpoints, [&, now = steady_clock::now()](const auto& endpoint) {
+    const auto may_be_there = [&, now = steady_clock::now()](const smtp::Endpoint& endpoint) {
         const auto found = destination.unreachable.find(endpoint.address);
         return found == destination.unreachable.end() || found->second <= now;
-    });
+    };
+    std::stable_partition(endpoints.begin(), endpoints.end(), may_be_there);
     std::optional<Verdict> failure;
     for (auto& endpoint : endpoints) {
         endpoint.chunking = !destination.lacks_chunking;

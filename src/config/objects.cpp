@@ -41,6 +41,7 @@ constexpr Form k_boolean{is_any, "true or false"};
 constexpr Form k_users{is_any, "a list of users such as [\"branch\"]"};
 constexpr Form k_tls_policy{is_tls_policy, k_tls_policy_form};
 constexpr Form k_smart_host{is_smart_host_or_empty, k_smart_host_form};
+constexpr Form k_rate{is_any, "a rate such as \"100/min\": a number in one s, min, h or d"};
 constexpr Form k_user{is_said, "the name of a user"};
 constexpr Form k_file{is_said, "the path of a file"};
 constexpr Form k_command{is_any, "a list of a program and its arguments"};
@@ -73,6 +74,13 @@ std::optional<Fault> read(std::optional<std::string>& into, const Form& form, co
     return read(into.emplace(), form, value);
 }
 
+std::optional<Fault> read(std::optional<Rate>& into, const Form& form, const Json& value) {
+    const auto rate = parse_rate(value.is_string() ? value.get<std::string>() : "");
+    if (!rate) return fault(form, value);
+    into = *rate;
+    return std::nullopt;
+}
+
 std::optional<Fault> read(std::vector<std::string>& into, const Form& form, const Json& value) {
     const auto fits = [&form](const Json& item) { return is_text(form, item); };
     if (!value.is_array() || !std::ranges::all_of(value, fits)) return fault(form, value);
@@ -98,6 +106,10 @@ Json json_of(const auto& value) {
 
 Json json_of(const std::optional<std::string>& value) {
     return *value;
+}
+
+Json json_of(const std::optional<Rate>& value) {
+    return rate_text(*value);
 }
 
 template <class T, class Value>
@@ -150,6 +162,7 @@ constexpr std::array k_remote_domain{
     part<&RemoteDomain::tls, k_tls_policy>("tls"),
     part<&RemoteDomain::smart_host, k_smart_host>("smartHost"),
     part<&RemoteDomain::smart_host_login, k_object>("smartHostLogin"),
+    part<&RemoteDomain::rate, k_rate>("rate"),
 };
 
 constexpr std::array k_smart_host_login{

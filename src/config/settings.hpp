@@ -55,6 +55,7 @@ struct RemoteDomain {
     std::string tls;                ///< `delivery.tls` for it; empty: as for others
     std::optional<std::string> smart_host;  ///< `delivery.smartHost` for it; empty text: its MX
     SmartHostLogin smart_host_login;        ///< there, and at no other
+    std::optional<Rate> rate;               ///< messages sent there at most; none: no limit
 };
 
 /// Everything `mailroot.json` can say, with its defaults: IIS 6's where it has one (IIS-SMTP.md

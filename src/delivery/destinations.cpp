@@ -1,5 +1,6 @@
 #include "delivery/destinations.hpp"
 
+#include "delivery/pace.hpp"
 #include "delivery/retry_policy.hpp"
 
 #include <algorithm>
@@ -56,8 +57,9 @@ struct Destinations::Letter {
 };
 
 struct Destinations::Destination {
-    Destination(smtp::Loop& loop, std::string key, const config::Settings::Delivery& settings)
-        : name(std::move(key)),
+    Destination(smtp::Loop& loop, const Route& route, const config::Settings::Delivery& settings)
+        : name(route.destination),
+          pace(route.rate),
           concurrency(settings.connections_per_domain,
                       shortest_wait(retry_policy(settings, false))),
           changed(loop) {}
@@ -66,8 +68,10 @@ struct Destinations::Destination {
     std::vector<smtp::Endpoint> endpoints;    ///< of the newest route
     std::map<std::string, Time> unreachable;  ///< by address, until when it is tried last
     std::deque<std::shared_ptr<Letter>> ready;
+    Pace pace;
     std::size_t workers = 0;
-    std::size_t hungry = 0;  ///< workers whose next step is to take a letter
+    std::size_t pausing = 0;  ///< of these wait for their turn
+    std::size_t hungry = 0;   ///< workers whose next step is to take a letter
     Concurrency concurrency;
     bool lacks_chunking = false;  ///< which it offers
     Verdict why_dead;
@@ -168,8 +172,7 @@ std::shared_ptr<Destinations::Letter> Destinations::hand_in(Route route, Envelop
 Destinations::Destination& Destinations::destination_of(Route& route) {
     if (destinations_.size() > std::max(k_few, forget_at_)) forget_strangers();
     auto& destination = destinations_[route.destination];
-    if (!destination)
-        destination = std::make_unique<Destination>(loop_, route.destination, settings_);
+    if (!destination) destination = std::make_unique<Destination>(loop_, route, settings_);
     return *destination;
 }
 
@@ -203,7 +206,7 @@ smtp::Task<void> Destinations::close() {
 void Destinations::start_workers(Destination& destination) {
     while (destination.hungry < destination.ready.size() &&
            destination.workers < destination.concurrency.connections() &&
-           connections_ < settings_.connections) {
+           destination.pausing == 0 && connections_ < settings_.connections) {
         ++connections_;
         ++destination.workers;
         ++destination.hungry;
@@ -232,6 +235,7 @@ smtp::Task<void> Destinations::work(Destination& destination) {
 smtp::Task<void> Destinations::send_letters(Destination& destination) {
     Connection connection;
     while (co_await letter_waits(destination, connection)) {
+        if (!destination.pace.is_free()) co_await wait_for_turn(destination, connection);
         const bool open = co_await is_open(destination, connection);
         if (!open) co_return;
         if (connection.next || !destination.ready.empty())
@@ -253,6 +257,20 @@ smtp::Task<bool> Destinations::letter_waits(Destination& destination,
         co_await destination.changed.wait_for(left);
     }
     co_return !destination.ready.empty();
+}
+
+/// One waits, however many letters do: who has had its turn lets another one in.
+smtp::Task<void> Destinations::wait_for_turn(Destination& destination, Connection& connection) {
+    const auto turn = destination.pace.take(steady_clock::now());
+    if (connection.line && turn - steady_clock::now() > k_linger) {
+        co_await connection.line->quit();
+        connection.line.reset();
+    }
+    ++destination.pausing;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(turn - steady_clock::now());
+    if (left > 0ms) co_await smtp::pause(left);
+    --destination.pausing;
+    start_workers(destination);
 }
 
 /// Whether something can be sent over it now, if need be over a new one. Where not, and there is
@@ -355,7 +373,7 @@ Destinations::Parcel Destinations::take(Destination& destination) {
 /// Who has nothing to send goes first: behind another one a letter may wait.
 bool Destinations::may_begin_another(const Destination& destination,
                                      const Connection& connection) const {
-    return destination.ready.size() > destination.hungry &&
+    return destination.pace.is_free() && destination.ready.size() > destination.hungry &&
            !connection.is_worn(steady_clock::now(), settings_.messages_per_connection - 1);
 }
 

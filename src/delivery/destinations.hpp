@@ -77,6 +77,7 @@ class Destinations {
     void forget(std::string name);
     void tell_room(Destination& destination);
     void start_workers(Destination& destination);
+    smtp::Task<void> wait_for_turn(Destination& destination, Connection& connection);
     void start_all_workers();
     smtp::Task<void> work(Destination& destination);
     smtp::Task<void> send_letters(Destination& destination);

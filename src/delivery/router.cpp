@@ -55,13 +55,6 @@ std::string literal_or_name(std::string_view host) {
     return ipv6 ? "[IPv6:" + std::string(host.substr(1)) : std::string(host);
 }
 
-smtp::TlsPolicy tls_policy(std::string_view text) {
-    using smtp::TlsPolicy;
-    if (text == "none") return TlsPolicy::none;
-    if (text == "encrypt") return TlsPolicy::encrypt;
-    return text == "verify" ? TlsPolicy::verify : TlsPolicy::may;
-}
-
 bool is_wildcard(const std::string& address) {
     return address == "0.0.0.0" || address == "::";
 }
@@ -189,6 +182,10 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     // Over a connection that may be in the clear nothing goes that may not.
     route.destination = tls + ' ' + std::to_string(port);
     for (const auto& destination : destinations) route.destination += ' ' + destination;
+    if (special != nullptr && special->rate) {
+        route.rate = special->rate;
+        route.destination += ", " + rate_text(*route.rate);
+    }
     return route;
 }
 

@@ -25,8 +25,9 @@ struct Route {
         nowhere,  ///< `verdict` says why and whether to try later
     };
     Kind kind = Kind::nowhere;
-    std::string destination;  ///< the same for domains with the same hosts, TLS policy and login
+    std::string destination;  ///< the same for domains with the same hosts, TLS policy, login, rate
     std::vector<smtp::Endpoint> endpoints;
+    std::optional<Rate> rate{};  ///< messages at most; none: no limit
     Verdict verdict;
     bool asked_for =
         false;  ///< somebody asks for it now, also where nobody was reached just before

@@ -1,6 +1,7 @@
 """How mail leaves: in how large transactions, under whose name, from which address, by which proxy."""
 
 import ssl
+import time
 
 import pytest
 
@@ -37,6 +38,21 @@ def test_an_excess_of_recipients_goes_in_a_further_transaction(way, remote, scri
     assert sorted(host.recipients()) == recipients
     assert sorted(len(taken.recipients) for taken in host.taken) == [1, 2, 2]
     assert not remote.mailroot.files("Drop") and not remote.mailroot.files("Badmail")
+
+
+# --- Rate
+
+
+def test_messages_for_a_domain_with_a_rate_go_evenly(remote, scripted):
+    remote.mailroot.configure(domains={"remote": {"example.net": {"rate": "2/s"}}})
+    host = scripted(remote.first, remote.port)
+    serve = remote.mailroot.serve()
+    began = time.monotonic()
+    for number in range(6):
+        remote.mailroot.submit(f"{number}.eml", envelope_block(SENDER, "r@example.net") + message())
+    remote.mailroot.wait_idle()
+    assert len(host.taken) == 6 and time.monotonic() - began >= 2.5
+    assert serve.stop() == 0
 
 
 # --- Masquerade

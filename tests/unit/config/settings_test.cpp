@@ -505,7 +505,7 @@ TEST_CASE("a login that cannot be is refused, and the part that is wrong named")
 
 TEST_CASE("of a remote domain is printed what is special about it") {
     const std::string all = R"({"relay":true,"triggered":true,"turn":["u"],"tls":"none",)"
-                            R"("smartHost":""})";
+                            R"("smartHost":"","rate":"100/min"})";
     const auto complete = load("", true,
                                {"auth.users=/u", R"(domains.remote={"a.example": {"tls": "may"}, )"
                                                  R"("b.example": )" +

@@ -315,3 +315,24 @@ TEST_CASE_FIXTURE(DeliveryFixture, "who has nothing to send takes the next messa
     deliver(*this, 2);
     CHECK(hosts.begun == 0);
 }
+
+TEST_CASE_FIXTURE(DeliveryFixture, "messages for a destination with a rate go evenly") {
+    hosts.pipelining = true;
+    auto route = route_to("192.0.2.1");
+    route.rate = Rate{50, 1s};
+    const auto began = std::chrono::steady_clock::now();
+    smtp::TaskGroup group(loop);
+    auto one = [&]() -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        const auto verdicts = co_await destinations.deliver(route, to("r"), open);
+        CHECK(verdicts.at(0).kind == Verdict::Kind::delivered);
+    };
+    auto all = [&]() -> smtp::Task<void> {
+        for (int i = 0; i < 6; ++i) group.start(one());
+        co_await group.idle();
+    };
+    run(all());
+    CHECK(std::chrono::steady_clock::now() - began >= 100ms);
+    CHECK(hosts.most_open <= 2);
+    CHECK(hosts.begun == 0);
+}

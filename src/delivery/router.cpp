@@ -3,6 +3,7 @@
 #include "config/forms.hpp"
 #include "core/address.hpp"
 #include "delivery/local_domains.hpp"
+#include "delivery/tls_policy.hpp"
 #include "message/idn.hpp"
 
 #include <algorithm>
@@ -149,11 +150,7 @@ void Router::log_in(Route& route, const config::SmartHostLogin& login) const {
     route.destination += " as " + logged_in.name();
     for (auto& endpoint : route.endpoints) {
         endpoint.login = &logged_in;
-        // Only who says `none` has a password said in the clear, and nobody a token.
-        using smtp::TlsPolicy;
-        const bool unsaid = endpoint.tls == TlsPolicy::may;
-        if (unsaid || (endpoint.tls == TlsPolicy::none && login.by_token()))
-            endpoint.tls = TlsPolicy::encrypt;
+        endpoint.tls = tls_policy_of_login(endpoint.tls, login.by_token());
     }
 }
 
@@ -162,16 +159,16 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     Route route;
     std::set<std::string> destinations;
     const auto* special = remote_domain(settings_.domains, domain);
-    const bool own_tls = special != nullptr && !special->tls.empty();
-    const auto& tls = own_tls ? special->tls : settings_.delivery.tls;
+    const auto tls = tls_policy(settings_, domain);
+    const bool by_name = tls == smtp::TlsPolicy::verify;
     for (const auto& host : hosts.hosts) {
         // RFC 5321 5.1: our own entry ends the list; hosts behind it would only send the mail back
         // to us.
         if (is_us(host, port)) break;
         for (const auto& address : host.addresses) {
-            route.endpoints.push_back({host.name, address, port, tls_policy(tls)});
+            route.endpoints.push_back({host.name, address, port, tls});
             // What was verified for one host's name is not verified for another's.
-            destinations.insert(tls == "verify" ? host.name + '=' + address : address);
+            destinations.insert(by_name ? host.name + '=' + address : address);
         }
     }
     if (route.endpoints.empty()) {
@@ -180,7 +177,7 @@ Route Router::remote(const dns::MailHosts& hosts, const std::string& domain,
     }
     route.kind = Route::Kind::remote;
     // Over a connection that may be in the clear nothing goes that may not.
-    route.destination = tls + ' ' + std::to_string(port);
+    route.destination = std::string(name_of(tls)) + ' ' + std::to_string(port);
     for (const auto& destination : destinations) route.destination += ' ' + destination;
     if (special != nullptr && special->rate) {
         route.rate = special->rate;

@@ -52,13 +52,28 @@ void FolderEvents::open() {
     }
     complaints_.forget(events_of);
     watch_.emplace(std::move(*watch));
+    if (!held_back_) listen();
+}
+
+void FolderEvents::listen() {
     reactor_.watch(watch_->descriptor(), {.readable = true},
                    [this](Reactor::Readiness) { take(); });
 }
 
+void FolderEvents::hold_back() {
+    held_back_ = true;
+    if (watch_) reactor_.unwatch(watch_->descriptor());
+}
+
+void FolderEvents::let_through() {
+    held_back_ = false;
+    if (watch_) take();
+    if (watch_) listen();
+}
+
 void FolderEvents::close() {
     if (!watch_) return;
-    reactor_.unwatch(watch_->descriptor());
+    if (!held_back_) reactor_.unwatch(watch_->descriptor());
     watch_.reset();
 }
 

@@ -29,12 +29,18 @@ class FolderEvents {
     /// at. What is wrong is said in the log, once.
     smtp::Task<bool> follow();
 
+    /// Keeps events waiting, until let_through() tells them together: a step of our own may bring
+    /// about many.
+    void hold_back();
+    void let_through();
+
     /// Whether events are told. Where not, looking at the folder is all there is.
     [[nodiscard]] bool told() const { return watch_.has_value(); }
 
  private:
     smtp::Task<os::Standing> look();
     void open();
+    void listen();
     void close();
     void take();
 
@@ -44,6 +50,7 @@ class FolderEvents {
     const os::FolderWatch::Of of_;
     const std::function<void(const Event&)> heard_;
     std::optional<os::FolderWatch> watch_;
+    bool held_back_ = false;
     Complaints complaints_;
 };
 

@@ -67,6 +67,7 @@ smtp::Task<void> QueueRunner::run() {
     smtp::TaskGroup all(context_.loop);
     all.start(keep_looking());
     all.start(attempt_due());
+    all.start(keep_putting_off());
     all.start(by_hand_.run());
     co_await all.idle();
 }
@@ -74,8 +75,9 @@ smtp::Task<void> QueueRunner::run() {
 smtp::Task<void> QueueRunner::attempt_due() {
     while (!stopping_) {
         co_await attempts_.room();
-        if (stopping_ || start_next()) continue;
+        // One time for both: what gets due between the two would be slept over.
         const auto now = context_.clock.now();
+        if (stopping_ || start_next(now)) continue;
         const auto until = dispatcher_.next_due(now).value_or(now + k_longest_wait) - now;
         co_await changed_.wait_for(
             std::min(k_longest_wait, std::chrono::ceil<milliseconds>(until)));
@@ -83,17 +85,18 @@ smtp::Task<void> QueueRunner::attempt_due() {
 }
 
 /// Starts what is to be done next; false where nothing is.
-bool QueueRunner::start_next() {
+bool QueueRunner::start_next(TimePoint now) {
     if (!to_resume_.empty()) {
         const auto id = to_resume_.extract(to_resume_.begin()).value();
         if (active_.insert(id).second) attempts_.start(resume(id));
         return true;
     }
-    auto next = dispatcher_.next(context_.clock.now(), steady_clock::now(), try_before());
+    auto next = dispatcher_.next(now, steady_clock::now(), try_before());
     if (const auto* one = std::get_if<Dispatcher::Attempt>(&next)) {
         start(*one);
     } else if (auto* order = std::get_if<Dispatcher::PutOff>(&next)) {
-        attempts_.start(put_off(std::move(*order)));
+        to_put_off_.push_back(std::move(*order));
+        changed_.notify();
     }
     return !std::holds_alternative<std::monostate>(next);
 }
@@ -151,6 +154,19 @@ smtp::Task<void> QueueRunner::attempt(Dispatcher::Attempt next, TimePoint due_by
     done_with(id);
 }
 
+/// One order after another: all at once they would keep the disk's threads from others.
+smtp::Task<void> QueueRunner::keep_putting_off() {
+    while (!stopping_) {
+        if (to_put_off_.empty()) {
+            co_await changed_.wait();
+            continue;
+        }
+        auto order = std::move(to_put_off_.front());
+        to_put_off_.pop_front();
+        co_await put_off(std::move(order));
+    }
+}
+
 /// Nobody can be reached, which these need not be told again.
 smtp::Task<void> QueueRunner::put_off(Dispatcher::PutOff order) {
     const auto now = context_.clock.now();
@@ -168,9 +184,15 @@ smtp::Task<void> QueueRunner::put_off(Dispatcher::PutOff order) {
         });
         return true;
     };
+    events_.hold_back();
     co_await on_disk(context_, write);
     // What is not put off the next look knows.
-    for (const auto& [id, due] : put_off) dispatcher_.waits(id, due, order.destination);
+    for (const auto& [id, due] : put_off) {
+        dispatcher_.waits(id, due, order.destination);
+        own_changes_.insert(folders::message_name(id));
+    }
+    events_.let_through();
+    own_changes_.clear();
     changed_.notify();
 }
 
@@ -195,6 +217,7 @@ void QueueRunner::done_with(const MessageId& id) {
 
 void QueueRunner::heard(const FolderEvents::Event& event) {
     using Kind = FolderEvents::Event::Kind;
+    if (event.kind == Kind::changed && own_changes_.contains(event.name)) return;
     const bool is_message = folders::Queue::is_message(event.name);
     if (event.kind == Kind::lost || (is_message && heard_.size() >= k_known)) {
         look_soon();

@@ -10,6 +10,7 @@
 #include "smtp/loop.hpp"
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -40,10 +41,11 @@ class QueueRunner {
 
  private:
     smtp::Task<void> attempt_due();
-    bool start_next();
+    bool start_next(TimePoint now);
     void start(const Dispatcher::Attempt& next);
     [[nodiscard]] TimePoint try_before() const;
     smtp::Task<void> attempt(Dispatcher::Attempt next, TimePoint due_by, AttemptOptions options);
+    smtp::Task<void> keep_putting_off();
     smtp::Task<void> put_off(Dispatcher::PutOff order);
     smtp::Task<void> resume(MessageId id);
     void done_with(const MessageId& id);
@@ -65,6 +67,8 @@ class QueueRunner {
     FolderEvents events_;
     Arrivals by_hand_;  ///< files with names that are not ours
     Dispatcher dispatcher_;
+    std::deque<Dispatcher::PutOff> to_put_off_;
+    std::set<std::string> own_changes_;      ///< names whose events tell of our own doing
     std::set<MessageId> to_resume_;          ///< pickup files that a process left half sent
     std::set<MessageId> active_;             ///< in hand here
     std::set<MessageId> changed_meanwhile_;  ///< of the active ones

@@ -80,14 +80,6 @@ bool is_being_written(const Mailroot& mailroot, const std::string& name) {
     return fd && mailroot.files.writers(*fd) == os::Writers::some;
 }
 
-/// A message file that is due by `due_by`.
-Result<std::optional<Claimed>> lock_due(const Mailroot& mailroot, const std::string& name,
-                                        os::Files::Access access, TimePoint due_by) {
-    auto locked = claim_file(mailroot.files, mailroot.queue, name, access);
-    if (locked && *locked && (*locked)->info.modified > due_by) return std::nullopt;
-    return locked;
-}
-
 /// Adds what a name stands for to the portion.
 void sort_in(const Mailroot& mailroot, std::string_view name, Queue::Portion& portion) {
     if (name.starts_with('.') || id_of(name, ".json")) return;
@@ -306,10 +298,11 @@ Result<std::optional<QueuedMessage>> Queue::claim(const MessageId& id, TimePoint
     const auto name = message_name(id);
     // An administrator copies files in, and a torn one must not go out.
     if (is_being_written(mailroot_, name)) return std::nullopt;
-    auto locked = lock_due(mailroot_, name, os::Files::Access::write, due_by);
+    auto locked = claim_file(mailroot_.files, mailroot_.queue, name, os::Files::Access::write);
     if (!locked) return fail(std::move(locked));
     if (!*locked) return std::nullopt;
     auto& [fd, info] = **locked;
+    if (info.modified > due_by) return std::nullopt;
     auto block = read_own_block(mailroot_.files, fd, info.size);
     if (!block) return fail(std::move(block), mailroot_.queue.place(name));
     return QueuedMessage(mailroot_, id, std::move(fd), info, std::move(*block),
@@ -318,11 +311,10 @@ Result<std::optional<QueuedMessage>> Queue::claim(const MessageId& id, TimePoint
 
 Result<bool> Queue::put_off(const MessageId& id, TimePoint due_by, TimePoint next_attempt) const {
     const auto name = message_name(id);
-    const auto locked = lock_due(mailroot_, name, os::Files::Access::read, due_by);
-    if (!locked) return tl::unexpected(locked.error());
-    if (!*locked) return false;
-    const auto put_off = mailroot_.files.set_modified((*locked)->fd, next_attempt);
-    if (!put_off) return tl::unexpected(Error(put_off.error()).in(mailroot_.queue.place(name)));
+    const auto info = mailroot_.files.info(mailroot_.queue, name);
+    if (!info || info->modified > due_by) return false;
+    // Without a claim, as `touch` does it: whoever has it in hand sets its time in the end.
+    MAILROOT_TRY(mailroot_.files.set_modified(mailroot_.queue, name, next_attempt));
     return true;
 }
 

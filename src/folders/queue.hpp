@@ -174,7 +174,7 @@ class Queue {
                                                              TimePoint due_by) const;
 
     /// Puts off a message that is due by `due_by` without a look at it: it is due at
-    /// `next_attempt`. False where it is gone, another's, or not due.
+    /// `next_attempt`. False where it is gone or not due.
     [[nodiscard]] Result<bool> put_off(const MessageId& id, TimePoint due_by,
                                        TimePoint next_attempt) const;
 

@@ -37,6 +37,12 @@ Error::Kind kind_of(int error) {
 }
 
 /// The last system call's error: `cannot sync: No space left on device`.
+timespec timespec_of(TimePoint time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+    const std::chrono::nanoseconds rest = time.time_since_epoch() - seconds;
+    return {seconds.count(), rest.count()};
+}
+
 tl::unexpected<Error> failed(std::string_view step) {
     const int error = errno;
     return fail(kind_of(error), "cannot " + std::string(step) + ": " + std::strerror(error));
@@ -237,10 +243,17 @@ class SystemFiles final : public Files {
     }
 
     Result<void> set_modified(const Fd& fd, TimePoint time) override {
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
-        const std::chrono::nanoseconds rest = time.time_since_epoch() - seconds;
-        const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), rest.count()}};
+        const timespec times[2] = {{0, UTIME_OMIT}, timespec_of(time)};
         if (::futimens(fd.number(), times) != 0) return failed("set the file's time");
+        return {};
+    }
+
+    Result<void> set_modified(const Folder& folder, std::string_view name,
+                              TimePoint time) override {
+        const std::string text(name);
+        const timespec times[2] = {{0, UTIME_OMIT}, timespec_of(time)};
+        if (::utimensat(folder.fd.number(), text.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+            return failed("set the time of", folder.place(name));
         return {};
     }
 

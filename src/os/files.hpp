@@ -135,6 +135,9 @@ class Files {
 
     /// To the nanosecond, where the file system has it.
     virtual Result<void> set_modified(const Fd& fd, TimePoint time) = 0;
+    /// The same by name; Kind::not_found where it is gone.
+    virtual Result<void> set_modified(const Folder& folder, std::string_view name,
+                                      TimePoint time) = 0;
 
     /// An exclusive flock, never waited for; false where somebody else holds one.
     virtual Result<bool> lock(const Fd& fd) = 0;

@@ -89,6 +89,11 @@ class FailingFiles final : public mailroot::os::Files {
     Result<void> set_modified(const Fd& fd, mailroot::TimePoint time) override {
         return step<void>("set time", "", [&] { return files_.set_modified(fd, time); });
     }
+    Result<void> set_modified(const Folder& folder, std::string_view name,
+                              mailroot::TimePoint time) override {
+        return step<void>("set time", folder.place(name),
+                          [&] { return files_.set_modified(folder, name, time); });
+    }
     Result<bool> lock(const Fd& fd) override {
         return step<bool>("lock", "", [&] { return files_.lock(fd); });
     }

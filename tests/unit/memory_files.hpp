@@ -240,6 +240,18 @@ class MemoryFiles final : public mailroot::os::Files {
         });
     }
 
+    Result<void> set_modified(const Folder& folder, std::string_view name,
+                              TimePoint time) override {
+        return change<void>("set time " + folder.place(name), [&]() -> Result<void> {
+            const auto node = find(folder, name);
+            if (!node)
+                return failed(Error::Kind::not_found, folder.place(name) + ": cannot set the time");
+            node->modified = time;
+            node->changed = now;
+            return {};
+        });
+    }
+
     Result<bool> lock(const Fd& fd) override {
         const std::lock_guard lock(mutex_);
         if (off_) return no_power();

@@ -76,7 +76,12 @@ TEST_CASE("a file's time is set to the nanosecond, past and future") {
         const TimePoint time{std::chrono::nanoseconds{nanoseconds}};
         REQUIRE(files.set_modified(*fd, time));
         CHECK(files.info(*fd)->modified == time);
+        REQUIRE(files.set_modified(*folder, "a", time + std::chrono::nanoseconds{1}));
+        CHECK(files.info(*fd)->modified == time + std::chrono::nanoseconds{1});
     }
+    const auto gone = files.set_modified(*folder, "b", TimePoint{});
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().kind == Error::Kind::not_found);
 }
 
 TEST_CASE("errors name the file and the step") {

@@ -17,13 +17,18 @@ Verdict our_verdict(int code, std::string_view enhanced_code, std::string text) 
     return {kind_of(code), reply(code, enhanced_code, std::move(text)), ""};
 }
 
-/// The one that all legs go to; empty where there are several, or Drop.
-std::string only_destination(const std::vector<Leg>& legs) {
-    const auto same = [&](const Leg& leg) {
-        return leg.route.kind == Route::Kind::remote &&
-               leg.route.destination == legs.front().route.destination;
-    };
-    return !legs.empty() && std::ranges::all_of(legs, same) ? legs.front().route.destination : "";
+/// The one that all legs go to. What goes to Drop, too, waits for no host.
+std::string destination_of(const std::vector<Leg>& legs) {
+    const std::string drop = "Drop";
+    std::string destination;
+    for (const auto& leg : legs) {
+        const bool local = leg.route.kind == Route::Kind::local;
+        if (!local && leg.route.kind != Route::Kind::remote) continue;
+        const auto& name = local ? drop : leg.route.destination;
+        if (!destination.empty() && destination != name) return k_several;
+        destination = name;
+    }
+    return destination == drop ? "" : destination;
 }
 
 /// RFC 3463 3.5: X.4.6 is a routing loop; only our own hop count is meant here, not a peer's.
@@ -104,7 +109,7 @@ smtp::Task<AttemptResult> Courier::attempt(folders::QueuedMessage message, Attem
     if (!co_await finish_hand_overs(round)) co_return round.result;
     auto legs = co_await plan_legs(router_, round.envelope(),
                                    context_.settings.delivery.recipients_per_message, called.get());
-    round.result.destination = only_destination(legs);
+    round.result.destination = destination_of(legs);
     round.result.crowded = !round.result.destination.empty() && options.has_room &&
                            !options.has_room(round.result.destination);
     if (round.result.crowded) co_return round.result;

@@ -25,18 +25,21 @@ struct AttemptResult {
     std::uint64_t failed = 0;
     std::uint64_t badmail = 0;
     std::optional<TimePoint> next_attempt;  ///< where something waits in Queue
-    std::string destination;                ///< the only one that the message had; else empty
-    bool crowded = false;                   ///< that one had no room: nothing was done
+    std::string destination;  ///< the message's; k_several; empty: only Drop, or none is known
+    bool crowded = false;     ///< that one had no room: nothing was done
 
     /// Adds up the counts.
     AttemptResult& operator+=(const AttemptResult& other);
 };
 
+/// Stands for the destination of a message that has several.
+inline constexpr const char* k_several = "several";
+
 /// What is special about an attempt.
 struct AttemptOptions {
     std::shared_ptr<const Called> called{};  ///< a host asks for this just now
     bool asked_for = false;  ///< somebody does: tried where nobody was reached just before, too
-    /// Whether a destination has room for a message that goes nowhere else; none: it has.
+    /// Whether a destination, or k_several, has room for another message; none: it has.
     std::function<bool(const std::string& destination)> has_room{};
 };
 

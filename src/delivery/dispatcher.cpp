@@ -1,5 +1,7 @@
 #include "delivery/dispatcher.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -9,6 +11,13 @@ namespace {
 
 // Put off in one go: others wait as long for the disk's threads.
 constexpr std::size_t k_put_off = 500;
+
+// In hand, of those that the service may have: more only to each its least.
+constexpr std::size_t k_most_freely = 500;
+
+// What is due beyond that waits in the schedule, so that one host cannot fill all there is.
+constexpr std::size_t k_longest_line = 5000;
+constexpr std::chrono::seconds k_until_line_is_shorter{2};
 
 }  // namespace
 
@@ -22,9 +31,12 @@ Mail Dispatcher::Line::next_mail() const {
     return tried.empty() ? Mail::untried : turn;
 }
 
-/// What has no known destination goes to find it.
-bool Dispatcher::Line::has_room(DestinationNumber destination) const {
-    return destination == 0 || in_hand < room.messages;
+/// What has no known destination goes to find it. However slow all others are, each has what keeps
+/// one connection busy.
+bool Dispatcher::has_room(DestinationNumber destination, const Line& line) const {
+    if (destination == 0) return true;
+    const auto least = std::min(line.room.messages, Destinations::k_room_of_connection);
+    return line.in_hand < (in_hand_ < k_most_freely ? line.room.messages : least);
 }
 
 void Dispatcher::waits(const MessageId& id, TimePoint due, DestinationNumber destination) {
@@ -51,13 +63,16 @@ Dispatcher::Next Dispatcher::next(TimePoint now, Time steady_now, TimePoint try_
         }
         if (steady_now < line.room.dead_until && !line.asked_for) {
             auto ids = take_younger(line, try_before);
-            give_turn(number, line);
-            if (!ids.empty()) return PutOff{number, std::move(ids)};
+            if (!ids.empty()) {
+                give_turn(number, line);
+                return PutOff{number, std::move(ids)};
+            }
         }
-        if (!line.has_room(number)) continue;
+        // done() or room() gives it its turn again.
+        if (!has_room(number, line)) continue;
         const auto mail = line.next_mail();
         const Attempt attempt{take(line), mail, number, std::exchange(line.asked_for, false)};
-        ++line.in_hand;
+        hold(line);
         give_turn(number, line);
         return attempt;
     }
@@ -69,7 +84,11 @@ void Dispatcher::fill_lines(TimePoint now) {
         while (count_in_line_[mail] < most_) {
             const auto due = schedule_.take_due(mail, now);
             if (!due) break;
-            put_in_line(due->id, mail, due->destination);
+            if (due->destination != 0 && lines_[due->destination].size() >= k_longest_line) {
+                schedule_.set(due->id, now + k_until_line_is_shorter, due->destination);
+            } else {
+                put_in_line(due->id, mail, due->destination);
+            }
         }
     }
 }
@@ -111,15 +130,24 @@ std::vector<MessageId> Dispatcher::take_younger(Line& line, TimePoint arrival) {
 bool Dispatcher::take_place(DestinationNumber destination, Time now) {
     auto& line = lines_[destination];
     // Where nobody can be reached each has its verdict at once.
-    const bool has_room = line.has_room(destination) || now < line.room.dead_until;
-    if (has_room) ++line.in_hand;
-    return has_room;
+    const bool free = has_room(destination, line) || now < line.room.dead_until;
+    if (free) hold(line);
+    return free;
+}
+
+void Dispatcher::hold(Line& line) {
+    ++line.in_hand;
+    ++in_hand_;
 }
 
 void Dispatcher::done(DestinationNumber place) {
     auto& line = lines_[place];
     --line.in_hand;
     give_turn(place, line);
+    // All have a say again in what is left.
+    if (in_hand_-- == k_most_freely) {
+        for (auto& [number, other] : lines_) give_turn(number, other);
+    }
     forget_stranger(place);
 }
 

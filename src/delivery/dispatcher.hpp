@@ -84,13 +84,15 @@ class Dispatcher {
         std::size_t in_hand = 0;
         Room room;
 
-        [[nodiscard]] bool is_empty() const { return untried.empty() && tried.empty(); }
+        [[nodiscard]] std::size_t size() const { return untried.size() + tried.size(); }
+        [[nodiscard]] bool is_empty() const { return size() == 0; }
         std::deque<MessageId>& mail(Mail mail) { return mail == Mail::tried ? tried : untried; }
         [[nodiscard]] Mail next_mail() const;
-        [[nodiscard]] bool has_room(DestinationNumber destination) const;
     };
 
     void fill_lines(TimePoint now);
+    [[nodiscard]] bool has_room(DestinationNumber destination, const Line& line) const;
+    void hold(Line& line);
     void give_turn(DestinationNumber destination, Line& line);
     MessageId take(Line& line);
     std::vector<MessageId> take_younger(Line& line, TimePoint arrival);
@@ -100,6 +102,7 @@ class Dispatcher {
     const std::size_t most_;
     std::unordered_map<DestinationNumber, Line> lines_;
     std::deque<DestinationNumber> turns_;  ///< lines that may have something to do
+    std::size_t in_hand_ = 0;              ///< of all lines
     std::unordered_set<MessageId, HashOfId> in_line_;
     std::map<Mail, std::size_t> count_in_line_;
 };

@@ -23,6 +23,9 @@ constexpr milliseconds k_longest_wait = 1min;
 // How long events are gathered before the files are looked at.
 constexpr milliseconds k_gather{100};
 
+// In hand of those that have several destinations, of which one may be slow.
+constexpr std::size_t k_room_of_several = 300;
+
 // Messages of a kind that are known by heart; of more than these, those that are due soonest.
 constexpr std::size_t k_known = 50'000;
 
@@ -42,6 +45,7 @@ QueueRunner::QueueRunner(const Context& context, Reactor& reactor, Courier& cour
       dispatcher_(k_known),
       complaints_(context.log),
       changed_(context.loop) {
+    dispatcher_.room(number_of(k_several), {k_room_of_several, {}});
     courier.destinations().on_room([this](const std::string& destination, Destinations::Room room) {
         dispatcher_.room(number_of(destination), room);
         changed_.notify();

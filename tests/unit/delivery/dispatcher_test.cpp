@@ -173,3 +173,41 @@ TEST_CASE("the number of a destination tells it apart, and none has none") {
     CHECK(number_of("") == 0);
     CHECK(number_of("may 25 192.0.2.1") != number_of("may 25 192.0.2.2"));
 }
+
+TEST_CASE("where nobody can be reached and no place is free, what is too old waits for one") {
+    Dispatcher dispatcher(100);
+    dispatcher.room(k_host, {2, k_steady + 15min});
+    for (std::uint64_t i = 0; i < 3; ++i) dispatcher.waits(old_mail(i), k_now, k_host);
+    for (int i = 0; i < 2; ++i)
+        CHECK(std::holds_alternative<Dispatcher::Attempt>(
+            dispatcher.next(k_now, k_steady, k_now - 30min)));
+    CHECK(std::holds_alternative<std::monostate>(dispatcher.next(k_now, k_steady, k_now - 30min)));
+    dispatcher.done(k_host);
+    CHECK(std::holds_alternative<Dispatcher::Attempt>(
+        dispatcher.next(k_now, k_steady, k_now - 30min)));
+}
+
+TEST_CASE("many in hand of some leave each other destination what keeps it busy") {
+    Dispatcher dispatcher(10'000);
+    for (DestinationNumber host = 10; host < 30; ++host) {
+        dispatcher.room(host, {60, {}});
+        for (std::uint64_t i = 0; i < 60; ++i)
+            dispatcher.waits(old_mail(host * 100 + i), k_now, host);
+    }
+    const auto ids = all_attempts(dispatcher);
+    CHECK(ids.size() == 500);
+    dispatcher.waits(new_mail(1), k_now, k_other);
+    CHECK(all_attempts(dispatcher) == std::vector{new_mail(1)});
+    dispatcher.done(10);
+    dispatcher.done(11);
+    CHECK(all_attempts(dispatcher).size() == 1);
+}
+
+TEST_CASE("a line is not longer than others can bear") {
+    Dispatcher dispatcher(8000);
+    for (std::uint64_t i = 0; i < 8000; ++i) dispatcher.waits(old_mail(i), k_now - 1s, k_host);
+    CHECK(all_attempts(dispatcher).size() == 3);
+    dispatcher.waits(old_mail(9000), k_now, k_other);
+    CHECK(all_attempts(dispatcher) == std::vector{old_mail(9000)});
+    CHECK(dispatcher.next_due(k_now) == k_now + 2s);
+}

@@ -226,9 +226,14 @@ smtp::Task<void> Destinations::work(Destination& destination) {
     co_await send_letters(destination);
     --destination.hungry;
     --destination.workers;
-    if (destination.is_stranger(steady_clock::now())) forget(destination.name);
     // Only the limit for all can have kept another destination waiting for this one's connection.
-    const bool was_full = connections_-- >= settings_.connections;
+    const bool was_full = is_full();
+    --connections_;
+    if (destination.is_stranger(steady_clock::now())) {
+        forget(destination.name);
+    } else if (!was_full) {
+        start_workers(destination);
+    }
     if (was_full) start_all_workers();
 }
 
@@ -242,13 +247,17 @@ smtp::Task<void> Destinations::send_letters(Destination& destination) {
             co_await send_next(destination, connection);
         if (!connection.usable()) connection.line.reset();
     }
+    // Whoever hands in a letter meanwhile must not count on this worker.
+    --destination.hungry;
     if (connection.line) co_await connection.line->quit();
+    ++destination.hungry;
 }
 
 smtp::Task<bool> Destinations::letter_waits(Destination& destination,
                                             const Connection& connection) {
     if (connection.next) co_return true;
-    const bool linger = connection.line != nullptr;
+    // Another one may wait for the place.
+    const bool linger = connection.line && !is_full();
     const auto until = steady_clock::now() + k_linger;
     while (linger && destination.ready.empty() && !closing_) {
         const auto left =
@@ -282,6 +291,8 @@ smtp::Task<bool> Destinations::is_open(Destination& destination, Connection& con
     if (connection.line && worn) {
         co_await connection.line->quit();
         connection.line.reset();
+        // So they take turns where there are more of them than connections.
+        if (is_full()) co_return false;
     }
     if (connection.line) co_return true;
 

@@ -76,6 +76,7 @@ class Destinations {
     void forget_strangers();
     void forget(std::string name);
     void tell_room(Destination& destination);
+    [[nodiscard]] bool is_full() const { return connections_ >= settings_.connections; }
     void start_workers(Destination& destination);
     smtp::Task<void> wait_for_turn(Destination& destination, Connection& connection);
     void start_all_workers();

@@ -128,6 +128,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
     std::map<std::string, int> connect_codes;    ///< by host address: 0 refuses the connection,
                                                  ///< 535 the login
     std::chrono::milliseconds greeting_takes{1};
+    std::chrono::milliseconds quit_takes{0};
     bool lacks_chunking = false;    ///< and offers it
     bool pipelining = false;        ///< a message may be begun behind another one
     int begun = 0;                  ///< that were
@@ -225,7 +226,9 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     [[nodiscard]] bool was_answered() const override { return answered_; }
     [[nodiscard]] bool lacks_chunking() const override { return misled_; }
     [[nodiscard]] bool usable() const override { return usable_ || begun_; }
-    mailroot::smtp::Task<void> quit() override { co_return; }
+    mailroot::smtp::Task<void> quit() override {
+        co_await mailroot::smtp::pause(hosts_.quit_takes);
+    }
 
  private:
     FakeHosts& hosts_;

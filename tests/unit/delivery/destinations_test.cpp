@@ -336,3 +336,46 @@ TEST_CASE_FIXTURE(DeliveryFixture, "messages for a destination with a rate go ev
     CHECK(hosts.most_open <= 2);
     CHECK(hosts.begun == 0);
 }
+
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "a message that comes while the last connection ends goes, too") {
+    for (const std::size_t most : {1, 5}) {
+        CAPTURE(most);
+        settings.delivery.connections_per_domain = most;
+        hosts.quit_takes = 100ms;
+        hosts.delivered.clear();
+        auto one = [&]() -> smtp::Task<void> {
+            auto open = [] { return std::make_unique<Text>(); };
+            co_await destinations.deliver(route_to("192.0.2.1"), to("r"), open);
+        };
+        auto two = [&]() -> smtp::Task<void> {
+            co_await one();
+            co_await smtp::pause(2050ms);  // it lingers for 2 s
+            co_await one();
+        };
+        run(two());
+        CHECK(hosts.delivered.size() == 2);
+    }
+}
+
+TEST_CASE_FIXTURE(DeliveryFixture, "where all connections are in use nobody keeps one for later") {
+    settings.delivery.connections = 1;
+    settings.delivery.messages_per_connection = 2;
+    std::vector<std::string> order;
+    smtp::TaskGroup group(loop);
+    auto one = [&](std::string address) -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        co_await destinations.deliver(route_to(address), to("r"), open);
+        order.push_back(address);
+    };
+    auto all = [&]() -> smtp::Task<void> {
+        for (int i = 0; i < 6; ++i) group.start(one("192.0.2.1"));
+        group.start(one("192.0.2.2"));
+        co_await group.idle();
+    };
+    const auto began = std::chrono::steady_clock::now();
+    run(all());
+    CHECK(std::chrono::steady_clock::now() - began < 1500ms);
+    REQUIRE(order.size() == 7);
+    CHECK(order[2] == "192.0.2.2");
+}

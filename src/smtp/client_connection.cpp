@@ -40,9 +40,10 @@ class WireConnection final : public ClientConnection {
             begun.step = co_await perform(std::move(begun.step), transaction, message);
         }
         auto& finished = std::get<ClientTransaction::Finished>(begun.step);
-        if (!finished.usable) hang_up();
+        if (finished.unconfirmed) co_await confirm(finished);
         lacks_chunking_ = finished.lacks_chunking;
-        footing_ = ClientTransaction::Host::known;
+        if (!finished.usable) hang_up();
+        if (answered_) footing_ = ClientTransaction::Host::known;
         for (auto& verdict : finished.verdicts) {
             if (!verdict.host.empty()) verdict.tls = server_.tls;
         }
@@ -79,7 +80,8 @@ class WireConnection final : public ClientConnection {
             return {std::move(transaction), std::move(step)};
         }
         auto begun = *std::exchange(next_, std::nullopt);
-        if (!wire_) begun.step = begun.transaction->interrupted("connection lost");
+        const bool decided = std::holds_alternative<ClientTransaction::Finished>(begun.step);
+        if (!wire_ && !decided) begun.step = begun.transaction->interrupted("connection lost");
         return begun;
     }
 
@@ -124,10 +126,25 @@ class WireConnection final : public ClientConnection {
         co_return transaction.next();
     }
 
+    /// What the host says to the RSET of the next message, which it was sent behind this one.
+    Task<void> confirm(ClientTransaction::Finished& finished) {
+        if (!next_ || !std::holds_alternative<ClientTransaction::ReadReply>(next_->step)) co_return;
+        const auto said = co_await wire_->reply(timeouts_.command);
+        if (!said) {
+            next_->step = next_->transaction->interrupted(said.error().what);
+            co_return;
+        }
+        last_code_ = said->code;
+        next_->answered = true;
+        next_->step = next_->transaction->resume(*said);
+        if (ClientTransaction::is_doubtful(*said)) ClientTransaction::doubt(finished, *said);
+    }
+
     void hang_up() {
         wire_.reset();
-        // RFC 5321 3.8: behind a 421 nothing is done any more.
-        if (next_ && last_code_ == 421) next_->answered = false;
+        // RFC 5321 3.8: behind a 421 nothing is done any more. And behind a chunk that was taken
+        // for commands nothing is taken for a message.
+        if (next_ && (last_code_ == 421 || lacks_chunking_)) next_->answered = false;
     }
 
     Task<Step> perform(Step step, ClientTransaction& transaction, MessageSource& message) {
@@ -141,8 +158,10 @@ class WireConnection final : public ClientConnection {
 
     Task<Step> send_commands(const ClientTransaction::Send& commands,
                              ClientTransaction& transaction) {
-        const auto stray = co_await stray_word();
-        if (stray) co_return transaction.interrupted(*stray);
+        if (!transaction.is_confirming()) {
+            const auto stray = co_await stray_word();
+            if (stray) co_return transaction.interrupted(*stray);
+        }
         const auto sent =
             co_await wire_->send(commands.octets, time_for(commands.phase), OnInput::keep_sending);
         // Where that failed, what the host said before it hung up still counts.

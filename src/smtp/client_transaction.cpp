@@ -66,6 +66,7 @@ std::string_view ClientTransaction::name_of(Command command) {
         case Command::chunk:
             return "BDAT";
         case Command::clear:
+        case Command::confirm:
         case Command::rset:
             return "RSET";
     }
@@ -156,6 +157,7 @@ ClientTransaction::Step ClientTransaction::whole_flight() {
 
 ClientTransaction::Step ClientTransaction::send_chunk(std::string commands) {
     const bool replies_follow = !awaited_.empty();
+    in_one_flight_ = replies_follow;
     awaited_.push_back({Command::chunk});
     commands += "BDAT " + std::to_string(octets_) + " LAST\r\n";
     return SendMessage{std::move(commands), true, replies_follow};
@@ -207,6 +209,8 @@ ClientTransaction::Step ClientTransaction::resume(const Reply& reply) {
         case Command::message:
         case Command::chunk:
             return after_message(command, reply);
+        case Command::confirm:
+            return after_confirmation(reply);
         case Command::empty_message:
             return finish(true);
         case Command::rset:
@@ -267,7 +271,39 @@ ClientTransaction::Step ClientTransaction::after_message(Command command, const 
     // RFC 3030 2: a chunk that is refused leaves the transaction open. One that is taken for nobody
     // leaves nobody knows what.
     if (kind != Verdict::Kind::delivered) return flight();
-    return finish(!for_nobody);
+    // The replies to a flight are told apart by their order alone: was one said twice before, this
+    // is that to a RCPT, and the next one is the chunk's.
+    const bool confirmed = for_nobody || !in_one_flight_;
+    if (!confirmed && !followed_) return ask(Command::confirm);
+    auto finished = finish(!for_nobody);
+    std::get<Finished>(finished).unconfirmed = !confirmed;
+    return finished;
+}
+
+ClientTransaction::Step ClientTransaction::after_confirmation(const Reply& reply) {
+    auto step = finish(kind_of(reply.code) == Verdict::Kind::delivered);
+    if (is_doubtful(reply)) doubt(std::get<Finished>(step), reply);
+    return step;
+}
+
+bool ClientTransaction::is_confirming() const {
+    return !awaited_.empty() && awaited_.front().command == Command::confirm;
+}
+
+bool ClientTransaction::is_doubtful(const Reply& reply) {
+    // Who hangs up just then, or does not know RSET, says nothing of the message.
+    return reply.code / 100 >= 4 && reply.code != 421 && !is_unknown_command(reply.code);
+}
+
+void ClientTransaction::doubt(Finished& finished, const Reply& said) {
+    const auto words = "the host broke SMTP: '" + said.text() +
+                       "' in reply to RSET after the message was sent, a duplicate is possible";
+    for (auto& verdict : finished.verdicts) {
+        if (verdict.kind != Verdict::Kind::delivered) continue;
+        verdict.kind = Verdict::Kind::deferred;
+        verdict.reply = reply(0, "4.4.2", words);
+        verdict.reported_there = false;
+    }
 }
 
 ClientTransaction::Step ClientTransaction::out_of_step(const Reply& reply, std::string_view to) {
@@ -325,6 +361,7 @@ std::string ClientTransaction::command_line(Command command, std::size_t recipie
         case Command::data:
             return "DATA\r\n";
         case Command::clear:
+        case Command::confirm:
         case Command::rset:
             return "RSET\r\n";
         default:

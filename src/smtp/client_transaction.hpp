@@ -43,6 +43,7 @@ class ClientTransaction {
         std::vector<Verdict> verdicts;  ///< one for each recipient, in their order
         bool usable;                    ///< another transaction may follow on this connection
         bool lacks_chunking = false;    ///< it was offered, and BDAT is not known
+        bool unconfirmed = false;       ///< the reply to the RSET that follows tells: see doubt()
     };
     using Step = std::variant<Send, SendMessage, ReadReply, Finished>;
 
@@ -65,6 +66,15 @@ class ClientTransaction {
     /// It was begun: as a transaction with a busy host it clears what is left of this one.
     void followed() { followed_ = true; }
 
+    /// Whether all that is left is the reply to that RSET. What came before it was said may be it.
+    [[nodiscard]] bool is_confirming() const;
+
+    /// Takes back that a message was taken over, for `reply` was said to the RSET behind it: it is
+    /// the chunk's, and that what was taken for the chunk's was another one's.
+    static void doubt(Finished& finished, const Reply& reply);
+    /// Whether it says so.
+    [[nodiscard]] static bool is_doubtful(const Reply& reply);
+
     /// The first step, or the one after something was sent.
     Step next();
     /// The step after a reply was read.
@@ -81,7 +91,7 @@ class ClientTransaction {
     Finished unreadable(std::string_view reason);
 
  private:
-    enum class Command { clear, mail, rcpt, data, message, chunk, empty_message, rset };
+    enum class Command { clear, mail, rcpt, data, message, chunk, confirm, empty_message, rset };
     struct Awaited {
         Command command;
         std::size_t recipient = 0;
@@ -97,6 +107,7 @@ class ClientTransaction {
     Step whole_flight();
     Step send_chunk(std::string commands);
     Step after_message(Command command, const Reply& reply);
+    Step after_confirmation(const Reply& reply);
     Step ask(Command command, std::size_t recipient = 0);
     Step read();
     Step finish(bool usable);
@@ -128,8 +139,9 @@ class ClientTransaction {
     std::size_t next_recipient_ = 0;
     bool mail_said_ = false;
     bool followed_ = false;
-    bool cut_off_ = false;       ///< the connection broke before all was sent
-    bool message_sent_ = false;  ///< whole, the final dot included
+    bool in_one_flight_ = false;  ///< the chunk, with commands before it
+    bool cut_off_ = false;        ///< the connection broke before all was sent
+    bool message_sent_ = false;   ///< whole, the final dot included
     bool answered_rcpt_ = false;
     bool host_accepted_one_ = false;  ///< a RCPT, whatever became of MAIL
     bool lacks_chunking_ = false;

@@ -546,7 +546,7 @@ TEST_CASE("the next message is begun before the verdicts of the last are there")
         client.quit(*outcome.connection);
         const std::lock_guard lock(kind.mutex);
         CHECK(std::ranges::count(kind.heard, "MAIL FROM:<sender@client.example>") == 3);
-        CHECK(std::ranges::count(kind.heard, "RSET") == (chunking ? 1 : 0));
+        CHECK(std::ranges::count(kind.heard, "RSET") == (chunking ? 2 : 0));
     }
 }
 

@@ -1,9 +1,9 @@
 #include "delivery/credentials.hpp"
 
-#include "core/text.hpp"
 #include "delivery/secret_file.hpp"
 #include "os/program.hpp"
 #include "smtp/oauth.hpp"
+#include "smtp/redact.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -148,8 +148,8 @@ Result<void> TokenEndpoint::keep(RefreshToken& token, const std::string& next) {
 
 /// The endpoint's words, without what it may repeat of ours.
 Error TokenEndpoint::refusal(const Question& question, const Error& why) const {
-    auto what = without(why.what, question.request.client_secret);
-    what = without(std::move(what), question.request.refresh_token);
+    auto what = smtp::redacted(why.what, question.request.client_secret);
+    what = smtp::redacted(std::move(what), question.request.refresh_token);
     return Error{why.kind, std::move(what)}.in(client_.endpoint);
 }
 

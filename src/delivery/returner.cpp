@@ -33,10 +33,19 @@ bool tells_of_failure(const std::vector<Notice>& notices) {
     return std::ranges::any_of(notices, message::is_failure, &Notice::fate);
 }
 
-/// RFC 3461 6.2: of what did not fail the header is enough.
+/// RFC 3463 3.3, 3.4, and what has no enhanced code.
+bool is_too_large(const Notice& notice) {
+    const auto& reply = notice.verdict.reply;
+    return reply.code == 552 || reply.enhanced_code == "5.3.4" || reply.enhanced_code == "5.2.3";
+}
+
+/// RFC 3461 6.2: of what did not fail the header is enough. So it is of what would have the report
+/// refused, too: for its size, or for octets that few hosts take.
 bool returns_whole(const Envelope& envelope, const std::vector<Notice>& notices,
                    std::uint64_t octets, std::uint64_t max_size) {
-    const bool fits = max_size == 0 || octets <= max_size;
+    const bool fits = (max_size == 0 || octets <= max_size) &&
+                      std::ranges::none_of(notices, is_too_large) &&
+                      envelope.body != Body::binary_mime;
     return fits && tells_of_failure(notices) && !equal_ignoring_case(envelope.ret, "HDRS");
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/address.hpp"
 #include "core/text.hpp"
+#include "smtp/redact.hpp"
 
 #include <algorithm>
 #include <array>
@@ -280,7 +281,7 @@ std::string CurlWire::login_trouble_of(const Credentials& credentials) const {
                        kind_of(welcome_.replies.back().code) != Verdict::Kind::delivered;
     if (!asked) return k_no_way_to_log_in;
     // What the host says goes to logs and reports, and it may say what it was shown.
-    return "login refused: " + without(welcome_.replies.back().text(), credentials.secret);
+    return "login refused: " + redacted(welcome_.replies.back().text(), credentials.secret);
 }
 
 std::string CurlWire::tls_trouble_of(CURLcode code) const {

@@ -40,7 +40,11 @@ std::string encoded(std::string_view text) {
 /// The words of another machine, fit for a line of ours.
 std::string fit(std::string text) {
     constexpr std::size_t k_longest_words = 300;
-    if (text.size() > k_longest_words) text = text.substr(0, k_longest_words) + "...";
+    // Between two words: a part of a secret would not be known for one.
+    if (text.size() > k_longest_words) {
+        const auto blank = text.rfind(' ', k_longest_words);
+        text = blank == std::string::npos ? "..." : text.substr(0, blank) + " ...";
+    }
     std::ranges::replace_if(
         text, [](char c) { return c < ' ' || c > '~'; }, ' ');
     return text;
@@ -103,7 +107,10 @@ Result<TokenAnswer> read_token_answer(const HttpAnswer& answer) {
     if (!is_token(token.access_token)) return refused("there is no access_token in the answer");
     const auto type = text_in(json, "token_type");
     if (!type.empty() && !equal_ignoring_case(type, "Bearer"))
-        return refused("the token is none for a login: its token_type is " + type);
+        return refused("the token is none for a login: its token_type is not Bearer");
+    // What could not be read back is not kept in place of one that can.
+    if (!token.refresh_token.empty() && !is_token(token.refresh_token))
+        return refused("the refresh_token in the answer is none");
     return token;
 }
 

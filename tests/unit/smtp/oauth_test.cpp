@@ -84,8 +84,11 @@ TEST_CASE("an answer without a token says why") {
         {200, R"({"access_token": 7})", "there is no access_token in the answer"},
         {200, R"({"access_token": "a\u0001b"})", "there is no access_token in the answer"},
         {200, R"({"access_token": "t", "token_type": "mac"})",
-         "the token is none for a login: its token_type is mac"},
-        {400, R"({"error": ")" + std::string(400, 'e') + R"("})", std::string(300, 'e') + "..."},
+         "the token is none for a login: its token_type is not Bearer"},
+        {400, R"({"error": ")" + std::string(400, 'e') + R"("})", "..."},
+        {400, R"({"error": "no )" + std::string(400, 'e') + R"("})", "no ..."},
+        {200, R"({"access_token": "t", "refresh_token": "a b"})",
+         "the refresh_token in the answer is none"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.body);

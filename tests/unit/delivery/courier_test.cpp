@@ -580,6 +580,30 @@ TEST_CASE_FIXTURE(DeliveryFixture, "before the smart host the MX hosts may be tr
     CHECK(hosts.delivered.back().address == "192.0.2.9");
 }
 
+TEST_CASE_FIXTURE(DeliveryFixture,
+                  "what would have the report refused, too, is not returned whole") {
+    struct Row {
+        int code;
+        const char* body;
+        bool whole;
+    };
+    for (const auto& row :
+         {Row{550, "", true}, Row{552, "", false}, Row{550, " BODY=BINARYMIME", false}}) {
+        CAPTURE(row.code);
+        CAPTURE(row.body);
+        hosts.recipient_codes["a@there.example"] = row.code;
+        const auto id = queued("x-sender: <s@here.example>" + std::string(row.body) +
+                                   "\r\nx-receiver: <a@there.example>\r\n",
+                               k_message);
+        attempt(*this, id);
+        const auto reports = names("Drop");
+        REQUIRE(reports.size() == 1);
+        const auto report = read("Drop/" + *reports.begin());
+        CHECK((report.find("message/rfc822") != std::string::npos) == row.whole);
+        std::filesystem::remove(scratch.path() / "Drop" / *reports.begin());
+    }
+}
+
 TEST_CASE_FIXTURE(DeliveryFixture, "the smart host is its own behind MX hosts, too") {
     settings.delivery.smart_host = "[192.0.2.9]:587";
     settings.delivery.smart_host_login.user = "joe";

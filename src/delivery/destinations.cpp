@@ -87,7 +87,7 @@ struct Destinations::Destination {
 
     /// Nothing is known of it that a stranger would not have.
     [[nodiscard]] bool is_stranger(Time now) const {
-        return workers == 0 && ready.empty() && !concurrency.is_dead(now);
+        return workers == 0 && ready.empty() && !concurrency.is_dead(now) && pace.is_rested(now);
     }
 
     [[nodiscard]] Room room() const {

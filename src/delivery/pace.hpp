@@ -20,6 +20,9 @@ class Pace {
 
     [[nodiscard]] bool is_free() const { return gap_ == Time::duration::zero(); }
 
+    /// Whether a new one would give turns no earlier.
+    [[nodiscard]] bool is_rested(Time now) const { return next_ <= now; }
+
     /// Takes the next turn; gives when that is, `now` or later.
     Time take(Time now) {
         const auto turn = std::max(now, next_);

@@ -379,3 +379,21 @@ TEST_CASE_FIXTURE(DeliveryFixture, "where all connections are in use nobody keep
     REQUIRE(order.size() == 7);
     CHECK(order[2] == "192.0.2.2");
 }
+
+TEST_CASE_FIXTURE(DeliveryFixture, "a rate is kept between messages that come one by one") {
+    auto route = route_to("192.0.2.1");
+    route.rate = Rate{1, 2500ms};
+    const auto began = std::chrono::steady_clock::now();
+    auto one = [&]() -> smtp::Task<void> {
+        auto open = [] { return std::make_unique<Text>(); };
+        co_await destinations.deliver(route, to("r"), open);
+    };
+    auto two = [&]() -> smtp::Task<void> {
+        co_await one();
+        co_await smtp::pause(2100ms);  // it lingers for 2 s
+        co_await one();
+    };
+    run(two());
+    CHECK(hosts.connections == 2);
+    CHECK(std::chrono::steady_clock::now() - began >= 2500ms);
+}

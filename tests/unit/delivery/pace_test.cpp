@@ -15,6 +15,8 @@ TEST_CASE("messages go evenly, and none saves up turns") {
     CHECK(pace.take(now) == now + 2s);
     CHECK(pace.take(now + 10s) == now + 10s);
     CHECK(pace.take(now + 10s) == now + 11s);
+    CHECK_FALSE(pace.is_rested(now + 12s - 1ms));
+    CHECK(pace.is_rested(now + 12s));
 }
 
 TEST_CASE("without a rate whatever comes goes") {

@@ -243,7 +243,8 @@ class Window:
 @pytest.fixture
 def bench(workspace, remote):
     host = Host(remote.first, remote.port)
-    yield Bench(workspace, remote.mailroot.settings | {"delivery": {"port": remote.port, "retry": ["300ms"]}}, host)
+    delivery = {"port": remote.port, "retry": ["300ms"], "localRetry": ["300ms"]}
+    yield Bench(workspace, remote.mailroot.settings | {"delivery": delivery}, host)
     host.leave()
 
 

@@ -92,11 +92,18 @@ def test_where_the_host_does_not_offer_it(world, scripted, policy, goes):
         assert not host.taken
 
 
+WRONG = {"name": "of another host", "authority": "self-signed certificate", "date": "certificate has expired"}
+
+
 @pytest.mark.parametrize("policy, goes", [("may", True), ("encrypt", True), ("verify", False)])
-@pytest.mark.parametrize("wrong", ["name", "authority"])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_certificate_that_does_not_fit(world, scripted, workspace, policy, goes, wrong):
-    certificate = Certificate(workspace / "wrong", name="mx9.example.net" if wrong == "name" else "mx1.example.net")
-    authority = certificate if wrong == "name" else world.certificate
+    certificate = Certificate(
+        workspace / "wrong",
+        name="mx9.example.net" if wrong == "name" else "mx1.example.net",
+        under=("faketime", "2 years ago") if wrong == "date" else (),
+    )
+    authority = world.certificate if wrong == "authority" else certificate
     world.mailroot.configure(
         tls={"authorities": str(authority.certificate)}, delivery={"tls": "none"},
         domains={"remote": {"*.net": {"tls": policy}}},
@@ -107,7 +114,7 @@ def test_a_certificate_that_does_not_fit(world, scripted, workspace, policy, goe
     if goes:
         world.mailroot.wait_idle()
         assert host.taken[0].encrypted
-        assert said(serve, "certificate of another host" if wrong == "name" else "certificate self-signed certificate")
+        assert said(serve, f"certificate {WRONG[wrong]}")
     else:
         deferred(serve, "no TLS: ")
         assert not host.taken

@@ -31,13 +31,19 @@ def write_users(folder, **hashes):
 
 
 class Certificate:
-    """Signed by itself, for `name`."""
+    """Signed by itself, for `name`. `under` is a command that runs another, at another time perhaps."""
 
-    def __init__(self, folder, name="mail.local.example", kind=("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    def __init__(
+        self,
+        folder,
+        name="mail.local.example",
+        kind=("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        under=(),
+    ):
         folder.mkdir(exist_ok=True)
         self.certificate, self.key = folder / "certificate.pem", folder / "key.pem"
         subprocess.run(
-            ["openssl", "req", "-x509", "-nodes", *kind, "-keyout", self.key, "-out", self.certificate,
+            [*under, "openssl", "req", "-x509", "-nodes", *kind, "-keyout", self.key, "-out", self.certificate,
              "-days", "365", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1"],
             check=True, capture_output=True,
         )  # fmt: skip

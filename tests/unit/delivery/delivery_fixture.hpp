@@ -129,6 +129,7 @@ class FakeHosts final : public mailroot::smtp::Connector {
                                                  ///< 535 the login
     std::chrono::milliseconds greeting_takes{1};
     std::chrono::milliseconds quit_takes{0};
+    std::function<void()> on_quit = [] {};
     bool lacks_chunking = false;    ///< and offers it
     bool pipelining = false;        ///< a message may be begun behind another one
     int begun = 0;                  ///< that were
@@ -227,6 +228,7 @@ class FakeConnection final : public mailroot::smtp::ClientConnection {
     [[nodiscard]] bool lacks_chunking() const override { return misled_; }
     [[nodiscard]] bool usable() const override { return usable_ || begun_; }
     mailroot::smtp::Task<void> quit() override {
+        hosts_.on_quit();
         co_await mailroot::smtp::pause(hosts_.quit_takes);
     }
 

@@ -447,8 +447,7 @@ class Slow(Scripted):
 
     async def handle_DATA(self, server, session, envelope):
         reply = await super().handle_DATA(server, session, envelope)
-        while not self.go_on.is_set():
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(self.go_on.wait, 60)
         return reply
 
 
